@@ -56,9 +56,7 @@ class View:
 
     @cached_property
     def _places(self) -> pd.DataFrame:
-        """Where the cache has the utterances, without the columns of text, which cost most where
-        rows are taken.
-        """
+        """Where the cache has the utterances, without columns of text, which cost most."""
         return self.table[["shard", "row"]]
 
     def counts(self) -> NDArray[np.int64]:
@@ -69,9 +67,7 @@ class View:
         )
 
     def rows(self, layers: Sequence[int], positions: Array) -> list[Array]:
-        """Rows of the utterances at `positions`, one after the other: (rows, width) a layer, in the
-        cache's type.
-        """
+        """Rows of the utterances at `positions`, (rows, width) a layer, in the cache's type."""
         if self.tier == "pooled":
             pooled = self.cache.pooled(layers, self._places.iloc[positions])
             return list(
@@ -89,18 +85,14 @@ class View:
         return [np.concatenate(of_layer) for of_layer in blocks]
 
     def at_once(self, n_layers: int, memory_gb: float) -> int:
-        """How many utterances' rows of some layers fit the memory as float64, with as much again to
-        work in.
-        """
+        """How many utterances' rows of some layers fit the memory as float64, twice over."""
         per_utterance = 8 * n_layers * self.width * max(1, int(self.counts().max(initial=1)))
         return int(np.clip(memory_gb * 1e9 / (2 * per_utterance), 1, UTTERANCES_AT_ONCE))
 
     def blocks(
         self, layers: Sequence[int], memory_gb: float
     ) -> Iterator[tuple[Array, list[Array]]]:
-        """Utterances in order, as many at once as `memory_gb` allows: their positions
-        and `rows`.
-        """
+        """Utterances in order, as many at once as the memory allows: positions and `rows`."""
         for positions in parts(len(self.table), self.at_once(len(layers), memory_gb)):
             yield positions, self.rows(layers, positions)
 
@@ -178,9 +170,9 @@ def views(
         chosen.append(list(cache.layers if layers is None else layers))
         missing = [k for k in chosen[-1] if k not in cache.layers]
         if missing or not chosen[-1]:
-            asked = f"no layer {missing[0]}" if missing else "no layers asked for"
+            lacking = f"no layer {missing[0]}" if missing else "no layers asked for"
             raise ProbeError(
-                f"{cache.folder}: {asked}; it has {cache.layers[0]}..{cache.layers[-1]}"
+                f"{cache.folder}: {lacking}; it has {cache.layers[0]}..{cache.layers[-1]}"
             )
         if tier not in cache.tiers:
             raise ProbeError(

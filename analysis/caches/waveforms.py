@@ -12,8 +12,7 @@ from probing.extraction import Options
 
 
 class Waveforms:
-    """Waveforms of the utterances of a cache, decoded, cropped and heard as they were for its
-    extraction.
+    """Waveforms of the utterances of a cache, as its backbone was given them.
 
     Args:
         cache: an open cache.
@@ -22,6 +21,12 @@ class Waveforms:
 
     Raises:
         ProbeError: the cache does not say how it was made, or the folder is not there.
+
+    >>> from cache import Cache
+    >>> cache = Cache("results/demo.cache")
+    >>> first = cache.utterances.iloc[0]
+    >>> len(Waveforms(cache).load(first["utterance_id"], first["path"]))
+    8000
     """
 
     def __init__(

@@ -1,3 +1,1 @@
-"""The command line: one file a command, each a thin skin over a function of `probing` or
-`analysis`.
-"""
+"""The command line: one file a command, each a thin skin over a function."""

@@ -1,6 +1,4 @@
-"""The command line, a thin skin over functions that a notebook calls with the same names and
-defaults.
-"""
+"""The command line, a thin skin over functions that a notebook calls with the same names."""
 
 import shlex
 import sys
@@ -63,8 +61,8 @@ app = typer.Typer(
 )
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         from importlib.metadata import version
 
         typer.echo(f"probe {version('speech-layer-probe')}")

@@ -202,9 +202,7 @@ def _write(found: Calibrated, folder: Path) -> None:
 
 
 def _shown(found: Calibrated) -> Table:
-    """A row for each system and part: what the scores tell apart, and before and after of what
-    calibration changes.
-    """
+    """A row for each system and part: what stays the same, and what calibration changes."""
     shown = Table(box=None, header_style="bold")
     shown.add_column("system")
     shown.add_column("part")

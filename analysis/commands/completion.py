@@ -1,5 +1,4 @@
-"""What a shell completes behind an option: names of heads, backbones, plots, metrics and all else
-that is named.
+"""What a shell completes behind an option: names of heads, backbones, plots, metrics.
 
     plot: Annotated[str, typer.Argument(autocompletion=among(PLOTS))]
 
@@ -88,8 +87,8 @@ NAMED = {
 }
 
 
-def completion_of(name: str, told: Option) -> Callable[[str], list[str]] | None:
+def completion_of(name: str, option: Option) -> Callable[[str], list[str]] | None:
     """What completes an option that a dataclass declares."""
-    if told.choices:
-        return among(filter(None, told.choices))
+    if option.choices:
+        return among(filter(None, option.choices))
     return NAMED.get(name)

@@ -116,8 +116,7 @@ def _reason(error: Exception) -> str:
 
 
 def key_of(param: Any) -> str:
-    """What a configuration calls a parameter of a command: its flag without dashes, or its argument
-    as help has it.
+    """What a configuration calls a parameter: its flag without dashes, or its argument.
 
     `--max-seconds` is `max_seconds`, `[CACHE]` is `cache`.
     """
@@ -140,8 +139,9 @@ def _take(ctx: typer.Context, path: Path | None) -> None:
             try:
                 param.get_runtime_param().coerce(values[param.name], param=param, ctx=ctx)
             except typer.BadParameter as error:
-                told = f"{path}: {name}: {values[param.name]}: {expected_value(error.message)}"
-                raise ProbeError(f"{told}. Type probe {ctx.info_name} --help") from None
+                place = f"{path}: {name}: {values[param.name]}"
+                wrong = f"{place}: {expected_value(error.message)}"
+                raise ProbeError(f"{wrong}. Type probe {ctx.info_name} --help") from None
     ctx.default_map = {**(ctx.default_map or {}), **values}
 
 

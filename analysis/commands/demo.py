@@ -70,17 +70,17 @@ def tell(
     analysis, demo = import_module("analysis"), import_module("analysis.demo")
     runs = demo.run(story, device=device, overwrite=overwrite)
     comparison = analysis.compare(runs)
-    told = demo.sentences(comparison)
+    sentences = demo.sentences(comparison)
     console.print("\nDrawing the report ...")
     # which take as long as a sweep
     page = analysis.save_report(runs, story.named("demo.html"), measures=False)
     picture = analysis.save_figure(comparison.layer_curve(), story.named("demo.png"))
     if as_json:
         folders = [str(run.folder) for run in runs]
-        found = {"sentences": told, "runs": folders, "report": page, "picture": str(picture)}
+        found = {"sentences": sentences, "runs": folders, "report": page, "picture": str(picture)}
         return print_json(found)
     _print_ranking(comparison)
-    for number, sentence in enumerate(told, 1):
+    for number, sentence in enumerate(sentences, 1):
         out.print(f"\n{number}. {sentence}", markup=False)
     made = ", ".join(str(run.folder) for run in runs)
     out.print(f"\nReport:  {page}\nPicture: {picture}\nRuns:    {made}", markup=False)
@@ -91,9 +91,7 @@ def tell(
 
 
 def _print_ranking(comparison: "Comparison") -> None:
-    """The backbones, the best first, with the figure of the layer of each that was
-    chosen on dev.
-    """
+    """Print the backbones, the best first, with the figure of the layer chosen on dev."""
     shown = Table(
         box=None,
         header_style="bold",

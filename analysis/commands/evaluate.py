@@ -154,9 +154,7 @@ def _keep(
 
 
 def _shown(table: pd.DataFrame, factors: list[str], digits: int = 4) -> Table:
-    """Every figure of every condition, as its metric says that it is shown, per cent with so many
-    digits.
-    """
+    """Every figure of every condition, as its metric shows it; per cent with so many digits."""
     metrics = import_module("probing.metrics.figures").METRICS
     percent = [name for name, metric in metrics.items() if metric.percent] + ["t_eer"]
     rates = {name + end for name in percent for end in ("", "_low", "_high")}

@@ -26,9 +26,7 @@ OF_RUNS = ("report.html", "calibration")  # what probe report and probe calibrat
 
 
 def is_output(file: Path | None) -> bool:
-    """Whether a file is standard output, which `-` names: a table as csv, or else a
-    picture as svg.
-    """
+    """Whether a file is `-`, standard output: a table as csv, or a picture as svg."""
     return str(file) == "-"
 
 
@@ -46,9 +44,7 @@ def check_suffix(file: Path, suffixes: tuple[str, ...], name: str = "out") -> No
 
 
 def check_file(file: Path, name: str = "out") -> None:
-    """Refuse a file that cannot be written, or that lies in a run, a cache or an export, before any
-    work is done.
-    """
+    """Refuse a file that cannot be written, or in a run, a cache or an export."""
     if file.is_dir():
         raise OptionError(name, file, "is a folder. Name a file")
     if not file.absolute().parent.is_dir():
@@ -105,8 +101,7 @@ def write_output(content: bytes) -> None:
 def written_out(
     file: Path | None, name: str, suffixes: tuple[str, ...] = ()
 ) -> Iterator[Path | None]:
-    """Where to write what is meant for `file`: of standard output a file called `name`, which is
-    printed in the end.
+    """Where to write what is meant for `file`; of `-`, a file called `name` that is printed then.
 
     A file that cannot be written, or has none of the suffixes, if any are given, is refused.
     """
@@ -125,8 +120,7 @@ def written_out(
 
 
 def check_folder(folder: Path | None, name: str = "out") -> None:
-    """Refuse a place for outputs that is a file, or a cache, a run or an export, or in one, before
-    any work is done.
+    """Refuse a folder that is a file, a cache, a run or an export, or in one.
 
     `name` is the option's.
     """
@@ -142,9 +136,7 @@ def check_folder(folder: Path | None, name: str = "out") -> None:
 
 
 def save(file: Path, draw: Any, table: pd.DataFrame) -> None:
-    """Write a picture, or its table, by the suffix of the name; whole or not at all. `-` is the
-    table.
-    """
+    """Write a picture, or its table, by the suffix of the name; `-` is the table."""
     if is_output(file):
         write_output(table.to_csv(index=False).encode())
         return

@@ -1,4 +1,4 @@
-"""The commands of a group, of which a module is imported when its command is asked for."""
+"""The commands of a group, of which a module is imported when its command is typed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from analysis.commands.interruption import with_flags
 
 
 class LoadedCommands(MutableMapping[str, Any]):
-    """Name -> command, as a group of Typer has them: help and completion see all, a command typed
-    loads only itself.
+    """Name -> command, as a group of Typer has them, each loaded when it is typed.
 
     Args:
         where: name -> `module:name` of a function that is a command, or of a `typer.Typer`, a group

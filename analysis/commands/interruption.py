@@ -35,9 +35,7 @@ class Terminated(KeyboardInterrupt):
 
 
 class InterruptibleGroup(TyperGroup):
-    """Commands that Ctrl-C and SIGTERM end as a person expects, and that take no NaN
-    for a number.
-    """
+    """Commands that Ctrl-C and SIGTERM end well, and that take no NaN for a number."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
@@ -61,7 +59,7 @@ class InterruptibleGroup(TyperGroup):
         return list(self.commands)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command asked for; of one that is not there, say what may be meant."""
+        """Find the command that was typed; of one that is not there, say what may be meant."""
         known = args[0] in self.commands or args[0].startswith("-")
         meant = [] if known or ctx.resilient_parsing else commands_meant(args[0], self.commands)
         if meant:
@@ -69,7 +67,7 @@ class InterruptibleGroup(TyperGroup):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command asked for."""
+        """Run the command that was typed."""
         try:
             with _terminable(), _never_lost():
                 return super().invoke(ctx)
@@ -89,9 +87,7 @@ class InterruptibleGroup(TyperGroup):
 
 
 def with_flags(command: Any) -> Callable[..., Any]:
-    """The function of a command, not called with a number or device that is none; its errors name
-    flags.
-    """
+    """The function of a command, whose errors name flags; no NaN or unknown device reaches it."""
     function = command.callback
     named = {param.name: param.opts for param in command.params if param.opts[0].startswith("-")}
     flags = {
@@ -145,8 +141,7 @@ def _terminable() -> Iterator[None]:
 
 @contextmanager
 def _never_lost() -> Iterator[None]:
-    """Press a Ctrl-C (or send a SIGTERM) again that fell into a destructor or the callback of a
-    weak reference.
+    """Press a Ctrl-C (or send a SIGTERM) again that Python would only have reported.
 
     Python only reports exceptions there, and HDF5's objects have many such callbacks: one Ctrl-C in
     five was lost.

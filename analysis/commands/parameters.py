@@ -1,5 +1,4 @@
-"""Parameters of commands, derived from the dataclasses that declare options (see
-`probing.options`).
+"""Parameters of commands, derived from dataclasses of options (see `probing.options`).
 
 @with_options
 def repair(folder: CacheFolder, machine: Annotated[Machine, Only("device", "wait")]) -> None: ...
@@ -34,9 +33,7 @@ class Only:
 
 
 def with_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as a command: parameters that are dataclasses of options become one flag for
-    each field.
-    """
+    """The function as a command: a flag for each field of a parameter that is a dataclass."""
     hints = get_type_hints(function, include_extras=True)
     parameters: list[inspect.Parameter] = []
     built: dict[str, _Built] = {}
@@ -52,26 +49,25 @@ def with_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def command(**typed: Any) -> Any:
-        options = {name: one.take(typed) for name, one in built.items()}
+        options = {name: kind.take(typed) for name, kind in built.items()}
         return function(**typed, **options)
 
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {one.name: one.annotation for one in parameters} | {"return": None}
+    annotations = {parameter.name: parameter.annotation for parameter in parameters}
+    command.__annotations__ = annotations | {"return": None}
     return command
 
 
 class _Built:
-    """A dataclass that is made of what was typed; fields that are dataclasses themselves are made
-    likewise.
-    """
+    """A dataclass that is made of what was typed, and likewise those in its fields."""
 
     def __init__(self, kind: type, only: tuple[str, ...] | None) -> None:
         self.kind = kind
         hints = get_type_hints(kind)
         self.inner = {
-            one.name: _Built(hints[one.name], None)
-            for one in fields(kind)
-            if is_dataclass(hints[one.name])
+            field.name: _Built(hints[field.name], None)
+            for field in fields(kind)
+            if is_dataclass(hints[field.name])
         }
         self.options = {
             name: known
@@ -79,7 +75,7 @@ class _Built:
             if known.on_command_line and (only is None or name in only)
         }
         self.hints = {name: hints[name] for name in self.options}
-        self.fields = {one.name: one for one in fields(kind)}
+        self.fields = {field.name: field for field in fields(kind)}
 
     def parameters(self) -> list[inspect.Parameter]:
         """One parameter for each flag, in the order of the fields."""
@@ -114,8 +110,8 @@ def _dataclass_of(hint: Any) -> tuple[type | None, tuple[str, ...] | None]:
     return (hint, only) if isinstance(hint, type) and is_dataclass(hint) else (None, None)
 
 
-def _parameter(one: Field[Any], known: Option, hint: Any) -> inspect.Parameter:
-    default = one.default if one.default is not MISSING else None
+def _parameter(field: Field[Any], known: Option, hint: Any) -> inspect.Parameter:
+    default = field.default if field.default is not MISSING else None
     page = spelled(known.help, as_flag)
     if known.range_as_formula:
         page += f" [{known.range_as_formula}]"
@@ -126,13 +122,13 @@ def _parameter(one: Field[Any], known: Option, hint: Any) -> inspect.Parameter:
         hint, default = (str, known.text) if known.text is not None else (str | None, None)
     elif hint == float | str:
         hint = str
-    flag = as_flag(known.flag or one.name)
-    completed = completion_of(one.name, known)
+    flag = as_flag(known.flag or field.name)
+    completed = completion_of(field.name, known)
     annotation = Annotated[
         hint, typer.Option(flag, metavar=known.metavar, help=page, autocompletion=completed)
     ]
     return inspect.Parameter(
-        one.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+        field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
     )
 
 

@@ -33,7 +33,7 @@ def leave_output(whether: bool = True) -> None:
 def print_json(value: Any) -> None:
     """Print a value as JSON: tables as lists of objects, what is no number (NaN, infinite) as null.
 
-    It has standard output to itself: what is said after it goes to standard error.
+    It has standard output to itself: what is printed after it goes to standard error.
     """
     out.print(
         json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False),
@@ -173,9 +173,7 @@ def print_counts(counts: pd.DataFrame) -> None:
 
 
 def print_frame(table: pd.DataFrame) -> None:
-    """Print a data frame with its index, numbers to four digits; nothing where there is
-    no number.
-    """
+    """Print a data frame with its index, numbers to four digits, NaN as nothing."""
     shown = Table(box=None, header_style="bold")
     flat = table.reset_index()
     for name in flat.columns:

@@ -1,6 +1,4 @@
-"""What was meant by an option or a command that is not there: by its spelling, or by what other
-tools call it.
-"""
+"""What was meant by an option or a command that is not there."""
 
 from __future__ import annotations
 
@@ -79,8 +77,7 @@ EXPECTED = (
 
 
 def expected_value(message: str) -> str:
-    """What the parser of the command line expected of a value, in plain words; another message as
-    it is.
+    """What the parser expected of a value, in plain words; another message as it is.
 
     >>> expected_value("Input should be a valid integer, unable to parse string as an integer")
     'expected a whole number'

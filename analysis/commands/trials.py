@@ -1,6 +1,4 @@
-"""The trials that `probe evaluate` is given: files of scores, and what says which utterances they
-are of.
-"""
+"""The trials that `probe evaluate` is given: files of scores and of keys."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrialFiles:
-    """What the utterances of a score file are, which of them are evaluated, and with what other
-    scores.
-    """
+    """What the utterances of a score file are, which are evaluated, and against what."""
 
     corpus: str | None = option(
         None, "What the utterances are, as probe extract --corpus.", metavar="SPEC"
@@ -123,9 +119,7 @@ def _of_verification(
     factors: Sequence[str],
     bootstrap: BootstrapOptions,
 ) -> Evaluated:
-    """Evaluate trials that claim a speaker; `by_trial` are verification scores of the same trials,
-    if given.
-    """
+    """Evaluate trials that claim a speaker; `by_trial` are verification scores, if given."""
     if files.asv_keys:
         raise ProbeError(
             f"{argument('asv_keys')}: expected with scores of a "

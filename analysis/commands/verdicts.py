@@ -1,6 +1,4 @@
-"""Verdicts on clips as a person reads them: a table, the errors that it is to be read with, and
-every warning.
-"""
+"""Verdicts on clips as a person reads them, with their errors and every warning."""
 
 from typing import TYPE_CHECKING
 

@@ -1,5 +1,4 @@
-"""Minimum description length: how few bits the labels take once the layer is known (Voita and
-Titov, EMNLP 2020).
+"""Minimum description length of labels given a layer (Voita and Titov, EMNLP 2020).
 
 The online code: labels are sent in portions that double, each coded by the probabilities of a probe
 trained on those before. A layer from which the labels are easily learnt, by few examples as well,
@@ -51,13 +50,12 @@ def description_length(
     deviation: bool = True,
     memory_gb: float = 2.0,
 ) -> pd.DataFrame:
-    """Online code length of the labels (bona fide or spoof, or the classes of another target) given
-    each layer.
+    """Bits of the online code of the labels of a target given each layer.
 
     Portions end at n, n/2, n/4, ... utterances, the first holding `first` or more and every class;
     it costs one bit an utterance, log2(M) bits of M classes. The probes are those of the sweep
     (class-balanced logistic regression on standardised statistics), their log odds moved to the
-    class frequencies seen so far. No strength is chosen by looking ahead: the code is the even
+    class frequencies seen so far. No strength is chosen from what is ahead: the code is the even
     mixture of those of all strengths, at most log2(strengths) bits longer than the best.
 
     Args:
@@ -206,7 +204,7 @@ def _portions(
 
 
 def _frequency_bits(labels: Labels, ends: list[int], n_classes: int) -> float:
-    """Bits of the code that knows the class frequencies seen so far, and nothing else."""
+    """Bits of the code by the class frequencies seen so far, and nothing else."""
     bits = ends[0] * float(np.log2(n_classes))
     for begin, end in pairwise(ends):
         prior = _prior(labels[:begin], n_classes)
@@ -225,9 +223,7 @@ def _online_bits(
     strengths: Sequence[float],
     n_classes: int,
 ) -> Bits:
-    """Code lengths (L, 2) of the true and the shuffled labels, in their order, given layers (L, N,
-    P).
-    """
+    """Code lengths (L, 2) of true and shuffled labels, in their order, given layers (L, N, P)."""
     both = np.stack([labels, shuffled])
     fit = fit_logistic if both.dtype == bool else partial(fit_multinomial, n_classes=n_classes)
     bits = np.full((len(x), 2, len(strengths)), ends[0] * float(np.log2(n_classes)))

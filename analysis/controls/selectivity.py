@@ -1,6 +1,4 @@
-"""Selectivity: how much of a probe's success is the layer's, and not the probe's own or the
-recording's.
-"""
+"""Selectivity: how much of a probe's success is the layer's."""
 
 from __future__ import annotations
 

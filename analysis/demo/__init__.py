@@ -1,6 +1,4 @@
-"""The demo as one story: three backbones over one corpus, and what was found and what was not in
-three sentences.
-"""
+"""The demo as one story: three backbones over one corpus, and what was found."""
 
 from analysis.demo.sentences import early_layers, learning, sentences
 from analysis.demo.story import BACKBONES, Story, part, run

@@ -20,8 +20,11 @@ from probing.sweep.margin import Margin
 
 
 def sentences(comparison: Comparison) -> tuple[str, str, str]:
-    """The three sentences of some runs: the first of a pretrained model, one of the others of its
-    random twin.
+    """The three sentences of runs of a pretrained model, its random twin and others.
+
+    >>> from analysis import compare
+    >>> len(sentences(compare(["results/demo.run", "results/random.run"])))
+    3
     """
     runs = comparison.runs
     pretrained = Runs([run for run in runs if not run.record["about"].get("random_weights")])
@@ -30,8 +33,11 @@ def sentences(comparison: Comparison) -> tuple[str, str, str]:
 
 
 def learning(runs: Sequence[LoadedRun], random: LoadedRun) -> str:
-    """Which layers tell spoofs better than chance, and than the same layers of the first model with
-    random weights.
+    """Which layers tell spoofs better than chance, and than those of the random twin.
+
+    >>> from analysis import load
+    >>> learning([load("results/demo.run")], load("results/random.run")).endswith(".")
+    True
     """
     found: list[str] = []
     missing: list[str] = []
@@ -93,8 +99,11 @@ def _s(subjects: Sequence[object]) -> str:
 
 
 def early_layers(runs: Sequence[LoadedRun]) -> str:
-    """Whether early layers are better than the last one, and whether the first k are as good as
-    all.
+    """Whether early layers are better than the last one, and the first k as good as all.
+
+    >>> from analysis import load
+    >>> early_layers([load("results/demo.run")]).endswith(".")
+    True
     """
     found: list[str] = []
     missing: list[str] = []
@@ -146,7 +155,12 @@ def _add_layer(run: LoadedRun, found: list[str], missing: list[str]) -> None:
 
 
 def backbones(comparison: Comparison) -> str:
-    """Which backbones differ at the layer of each chosen on dev."""
+    """Which backbones differ at the layer of each chosen on dev.
+
+    >>> from analysis import compare
+    >>> backbones(compare(["results/demo.run", "results/random.run"])).endswith(".")
+    True
+    """
     found: list[str] = []
     missing: list[str] = []
     step = comparison.metric.step

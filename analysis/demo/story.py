@@ -38,9 +38,7 @@ class Story:
     sweep: SweepOptions = field(default_factory=SweepOptions)
 
     def named(self, name: str) -> Path:
-        """A file or folder of the story by the name it has without `clips`; a part of the demo has
-        its own.
-        """
+        """A file or folder of the story by its name; a part of the demo has its own."""
         path = self.folder / name
         return (
             path if self.clips is None else path.with_name(f"{path.stem}-{self.clips}{path.suffix}")
@@ -58,8 +56,7 @@ def run(
     overwrite: bool = False,
     say: Callable[[str], None] = console.print,
 ) -> Runs:
-    """Extract and sweep every backbone; what was finished before is kept, what was interrupted goes
-    on.
+    """Extract and sweep every backbone; what is finished is kept.
 
     Args:
         story: what is run.

@@ -112,9 +112,7 @@ def _on_frames(head: Head, x: Tensor) -> Evidence:
 
 
 def _by_gradient(stack: HeadStack, z: Tensor) -> ByFrame:
-    """Gradient of the score times each frame, of a back-end that has no way of its own to say what
-    frames add.
-    """
+    """Gradient of the score times each frame, of a back-end that gives no shares itself."""
     z = z.requires_grad_()
     (gradient,) = torch.autograd.grad(_log_odds(stack(z)), z)
     return ByFrame((gradient * z).sum(dim=(0, 1, 3)).detach() * z.shape[2], exact=False)

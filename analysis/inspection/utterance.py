@@ -141,8 +141,8 @@ def inspect(
     name = path.name if path.is_file() else str(utterance)
     corpus = known.get("corpus", "") if server.exported else known["caches"]["train"]["corpus"]
     about = (backbone, str(corpus), fingerprint_id(known["fingerprint"]))
-    said = found.score, server.name, found.how, name, label
-    return Inspection(activation, waveform, *said, *about, server.note, intervals)
+    verdict = found.score, server.name, found.how, name, label
+    return Inspection(activation, waveform, *verdict, *about, server.note, intervals)
 
 
 def _cache(server: Server, given: Cache | str | Path | None, utterance: str) -> Cache:

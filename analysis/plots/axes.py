@@ -44,9 +44,7 @@ def colours(n: int) -> list[Any]:
 
 
 class ShownAxes(Axes):
-    """Axes of a figure that pyplot does not know: as the last line of a cell, Jupyter shows the
-    figure.
-    """
+    """Axes that Jupyter shows as the last line of a cell, unknown to pyplot."""
 
     def _repr_png_(self) -> bytes:
         return rendered(figure_of(self), "png", NOTEBOOK_DPI)
@@ -69,8 +67,7 @@ def new_axes(height: float = 4.8, width: float = 8.0, *, by_text: bool = False) 
 
 
 def plain(text: str) -> str:
-    """A name as a figure shows it as it is: no formula between dollar signs, control characters
-    visible.
+    """A name as a figure shows it: no formula between dollars, control characters visible.
 
     matplotlib leaves what begins with `_` out of legends; a space before it keeps it in.
 
@@ -82,8 +79,7 @@ def plain(text: str) -> str:
 
 
 def short(text: str) -> str:
-    """A name as `plain` gives it, of a length that leaves room for what is drawn: in its middle
-    something may lack.
+    """A name as `plain` gives it, shortened in its middle where it is long.
 
     >>> short("a very long name of a class of utterances")
     'a very long na…utterances'
@@ -146,8 +142,7 @@ def whole_rates(
 
 
 def dress(ax: Axes, *others: Axes | None) -> None:
-    """Give axes the sizes of `analysis.style`, and if they are of this package all others of their
-    figure too.
+    """Give axes the sizes of `analysis.style`, and all others of their figure too.
 
     >>> ax = new_axes()
     >>> dress(ax)

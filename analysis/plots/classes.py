@@ -1,6 +1,4 @@
-"""Pictures of a target with classes: which layer knows which class, and what each class is taken
-for.
-"""
+"""Pictures of a target with classes: recall by layer and class, and confusions."""
 
 from __future__ import annotations
 
@@ -60,10 +58,9 @@ def class_map(run: str | Path | Run, split: str = "eval", ax: Axes | None = None
         1.8 + 0.36 * len(there), max(8.0, 2.6 + 0.5 * len(table.columns)), by_text=True
     )
     few = [i for i, name in enumerate(there) if counts[name] < FEW]
-    texts = table.astype(float).map("{:.0f}".format)
-    note = layer_map(
-        table.astype(float), ax, told=f"recall on {split} (%)", annotations=texts, few=few, vmax=100
-    )
+    rates = table.astype(float)
+    texts = rates.map("{:.0f}".format)
+    note = layer_map(rates, ax, f"recall on {split} (%)", annotations=texts, few=few, vmax=100)
     ax.set(xlabel="layer (0 = input of the first block)", ylabel="")
     bands = "trials in brackets" + (f"; hatched: fewer than {FEW}" if few else "")
     label(ax, [run], split, title=f"{run.task.target} by class", bands=bands, notes=[note])
@@ -73,8 +70,7 @@ def class_map(run: str | Path | Run, split: str = "eval", ax: Axes | None = None
 def confusion_picture(
     run: str | Path | Run, layer: int | None = None, split: str = "eval", ax: Axes | None = None
 ) -> Axes:
-    """What each class (down) is taken for (across) by the linear probe of a layer, in % of its
-    trials.
+    """What each class (down) is taken for (across) by a layer's probe, in % of its trials.
 
     Args:
         run: a run whose target has classes.

@@ -26,8 +26,7 @@ def condition_map(
     ax: Axes | None = None,
     resamples: int | None = None,
 ) -> Axes:
-    """EER (%) of the linear probe by layer (across) and condition (down), each cell with its 95 %
-    interval below.
+    """EER (%) of linear probes by layer (across) and condition (down), with intervals.
 
     Conditions of fewer than 5 trials of a class are hatched.
 

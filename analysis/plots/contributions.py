@@ -1,6 +1,4 @@
-"""What layers contribute to heads: gates, weights, and what is lost without a layer; a panel a
-head.
-"""
+"""What layers contribute to heads: gates, weights, and what is lost without a layer."""
 
 from __future__ import annotations
 
@@ -23,8 +21,7 @@ from probing.runs import Run
 
 @takes_table(contributions_of("gate"))
 def gate_curve(run: str | Path | Run, ax: Axes | None = None, condition: str = "all") -> Axes:
-    """Gates of the heads of full depth by layer, as the change of their shares since the start;
-    band: over seeds.
+    """Change of the gates of full-depth heads since the start, by layer; band: over seeds.
 
     Gates start at random and may stay near there: see `analysis.runs.gates`. The legend has
     Kendall's W, how far the seeds agree; the caption says how far gates still are what they started
@@ -48,8 +45,7 @@ def gate_curve(run: str | Path | Run, ax: Axes | None = None, condition: str = "
 def gate_spread_curve(
     run: str | Path | Run, ax: Axes | None = None, condition: str = "all"
 ) -> Axes:
-    """How far gates depend on the utterance: their standard deviation over utterances by layer;
-    band: over seeds.
+    """Standard deviation of gates over utterances by layer; band: over seeds.
 
     >>> gate_spread_curve("results/demo.run").get_xlabel()
     'layer'
@@ -87,8 +83,7 @@ def weight_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
 
 @takes_table(contributions_of("gate", "weight", "weight_x_norm"))
 def contribution_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
-    """Gates and weights in one picture, as the change of their shares over layers, so that merges
-    of any kind compare.
+    """Gates and weights in one picture, as the change of their shares over layers.
 
     Weighted sums start with all layers alike, gates at random; see `gate_curve`.
 
@@ -100,8 +95,7 @@ def contribution_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
 
 @takes_table(contributions_of("_without", "_permuted"))
 def ablation_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
-    """What is added to the metric (EER, points) of heads of full depth without a layer, or with it
-    permuted.
+    """What the metric of full-depth heads gains without a layer, or with it permuted.
 
     Each seed is compared with itself with all layers. Each head has a panel, all on one scale.
 

@@ -38,8 +38,7 @@ def depth_curve(
     head: str | None = None,
     relative: bool | None = None,
 ) -> Axes:
-    """The metric (EER, %) by depth with its interval, mean over seeds: heads of a run, or a head of
-    several.
+    """The metric (EER, %) by depth with its interval: heads of a run, or a head of several.
 
     Each head of a run has a panel, all on one scale, with the compute below.
 
@@ -152,9 +151,7 @@ def _draw_curve(panel: Axes, curve: _Curve, split: str, relative: bool) -> None:
 def _draw_beside(
     drawn_on: Sequence[Axes], run: LoadedRun, split: str, relative: bool
 ) -> list[Line2D]:
-    """Single layers beside every head, and the depth of the finding beside its own; gives what a
-    legend shows.
-    """
+    """Single layers beside every head, and the depth of the finding beside its own."""
     scale = run.n_blocks if relative else 1
     finding = run.record.depth_finding
     single = run.layers.query("split == @split and layer > 0")
@@ -173,18 +170,16 @@ def _draw_beside(
             if finding.head in heads and len(drawn_on) == len(heads)
             else 0
         )
-        told = plain(f"not worse than full: {finding.head}")
+        text = plain(f"not worse than full: {finding.head}")
         line = drawn_on[place].axvline(
-            finding.depth / scale, color="0.3", lw=1, ls="--", label=told
+            finding.depth / scale, color="0.3", lw=1, ls="--", label=text
         )
         handles["enough"] = line
     return list(handles.values())
 
 
 def _draw_costs(strip: Axes, run: LoadedRun, relative: bool, about: str) -> None:
-    """The share of the backbone that is computed at each depth, with numbers as many as there is
-    room for.
-    """
+    """The share of the backbone that is computed at each depth, with numbers."""
     scale = run.n_blocks if relative else 1
     costs = run.costs[run.costs["depth"] > 0]
     shares = (100 - costs["saved"]).to_numpy(float)
@@ -204,14 +199,13 @@ def _draw_costs(strip: Axes, run: LoadedRun, relative: bool, about: str) -> None
     strip.set(xlim=(0, 1.03) if relative else (0.5, run.n_blocks + 0.5))
     if not relative:
         whole_numbers(strip)
-    told = "share of the backbone's multiply-accumulates"
-    strip.set_title(told, loc="left", fontsize=look().legend_pt, pad=3)
+    text = "share of the backbone's multiply-accumulates"
+    strip.set_title(text, loc="left", fontsize=look().legend_pt, pad=3)
     strip.grid(visible=False, axis="x")
 
 
 def depth_table(run: str | Path | Run) -> pd.DataFrame:
-    """The metric on eval by depth (rows) and head (columns), shares in %, with what a backbone of
-    that depth costs.
+    """The metric on eval by depth (rows) and head (columns), and the cost of each depth.
 
     >>> depth_table("results/demo.run").index.to_list()
     [2, 4]

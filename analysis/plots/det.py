@@ -48,7 +48,7 @@ def det_curves(
     curves: Mapping[str, pd.DataFrame],
     ax: Axes | None = None,
     title: str = "",
-    told: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> Axes:
     """Draw one curve for each set of trials, its EER in the legend, where the point of its EER is
     marked.
@@ -60,7 +60,7 @@ def det_curves(
         curves: by name, trials with `label` and `score`, both classes in each.
         ax: where to draw, all curves on it; default a new figure.
         title: whose scores these are.
-        told: by name, what the legend says instead of the EER.
+        labels: by name, what the legend has instead of the EER.
 
     Returns:
         The axes; `analysis.save_figure(ax, "det.pdf")` keeps them.
@@ -70,17 +70,18 @@ def det_curves(
     'misses (%)'
     """
     check_few(len(curves) - 1)
-    told = told or {}
+    labels = labels or {}
     rates = {name: _rates(trials) for name, trials in curves.items()}
-    told = {name: told.get(name, f"{100 * one.eer:.2f} %") for name, one in rates.items()}
+    labels = {name: labels.get(name, f"{100 * one.eer:.2f} %") for name, one in rates.items()}
     least = min([0.5, *(one.least for one in rates.values())])
     of_conditions = [name for name in curves if name != POOLED]
     if len(of_conditions) > MOST_TOGETHER and (ax is None or is_alone(ax)):
-        return _in_panels(ax or new_axes(4.8, 8), rates, told=told, least=least, title=title)
+        return _in_panels(ax or new_axes(4.8, 8), rates, labels=labels, least=least, title=title)
     ax = ax or new_axes(6, 8)
     for name, one in rates.items():
         place = of_conditions.index(name) if name != POOLED else 0
-        _draw(ax, one, is_pooled=name == POOLED, place=place, called=f"{plain(name)}, {told[name]}")
+        called = f"{plain(name)}, {labels[name]}"
+        _draw(ax, one, is_pooled=name == POOLED, place=place, called=called)
     _frame(ax, least, 0)
     titled(ax, title)
     dress(ax)
@@ -154,7 +155,7 @@ def _frame(ax: Axes, least: float, n_ticks: int) -> None:
 
 
 def _in_panels(
-    ax: Axes, rates: Mapping[str, _Rates], told: Mapping[str, str], least: float, title: str
+    ax: Axes, rates: Mapping[str, _Rates], labels: Mapping[str, str], least: float, title: str
 ) -> Axes:
     """A panel a condition, with the pooled trials behind it."""
     names = [name for name in rates if name != POOLED]
@@ -166,7 +167,7 @@ def _in_panels(
         _draw(panel, rates[name], is_pooled=False, place=0, called=name, colour=NAMED[0])
         _frame(panel, least, few_ticks)
         letters = width_of(panel) * 72 / (0.56 * look().legend_pt)
-        rate = told[name] if len(told[name]) < letters else told[name].replace(" [", "\n[")
+        rate = labels[name] if len(labels[name]) < letters else labels[name].replace(" [", "\n[")
         panel.set_title(f"{short(name)}\n{rate}", loc="left", fontsize=look().legend_pt, pad=3)
     label_outer(drawn_on, "false alarms (%)", "misses (%)", square=True)
     dress(ax)
@@ -181,15 +182,13 @@ def _in_panels(
         )
     ]
     if POOLED in rates:
-        handles.append(Line2D([], [], color="0.7", lw=1.8, label=f"{POOLED}, {told[POOLED]}"))
+        handles.append(Line2D([], [], color="0.7", lw=1.8, label=f"{POOLED}, {labels[POOLED]}"))
     panel_legend(ax, handles, title)
     return ax
 
 
 def _curves_of(trials: pd.DataFrame, by: str = "attack", ax: Axes | None = None) -> Axes:
-    """DET curves of a table of trials, as `Run.trials` gives it: of all, and by a column if it has
-    that.
-    """
+    """DET curves of a table of trials: of all, and by a column if it has that."""
     if not {"label", "score"} <= set(trials):
         raise ProbeError(
             "a table with the columns "
@@ -208,8 +207,7 @@ def _curves_of(trials: pd.DataFrame, by: str = "attack", ax: Axes | None = None)
 def det_curve(
     run: str | Path | Run, by: str = "attack", split: str = "eval", ax: Axes | None = None
 ) -> Axes:
-    """DET curves of a run's linear probe at the layer chosen on dev, pooled and by a condition; EER
-    with its interval.
+    """DET curves of the linear probe of the layer chosen on dev, by a condition.
 
     Args:
         run: a run.
@@ -234,7 +232,7 @@ def det_curve(
     rates = run.by(by, split).query("layer == @layer").set_index("condition")
     curves = {str(one[by]): chosen for one, chosen in conditions(trials.astype({by: str}), [by])}
     curves = {name: curves[name] for name in rates.index if name in curves}
-    told = {
+    labels = {
         name: f"{row.eer:.1f} % [{row.low:.1f}, {row.high:.1f}]" for name, row in rates.iterrows()
     }
     few = too_few_of(run, by, split, list(curves))
@@ -245,7 +243,7 @@ def det_curve(
     )
     title = f"linear probe at layer {layer}"
     ax = ax or (new_axes(6.4, 9) if len(curves) - 1 <= MOST_TOGETHER else new_axes(4.8, 8))
-    det_curves(curves, ax, named([run], title), told)
+    det_curves(curves, ax, named([run], title), labels)
     lines = stamp_lines([run], split, notes=notes)
     if len(figure_of(ax).axes) > 1 and isinstance(ax, ShownAxes):
         print_below(ax, named([run], title), lines)

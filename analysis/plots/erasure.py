@@ -1,6 +1,4 @@
-"""Erasure curves: what a layer still says without the directions that probes read, beside random
-directions.
-"""
+"""Erasure curves: what a layer still says without the directions that probes read."""
 
 from __future__ import annotations
 
@@ -23,8 +21,7 @@ from probing.runs.condition_names import n_removed
 
 
 def erasure_table(run: str | Path | Run, split: str = "eval") -> pd.DataFrame:
-    """The metric (EER, %) by layer and dimensions removed: of what probes read, and of as many
-    random ones.
+    """The metric (EER, %) by layer and dimensions removed, and of as many random ones.
 
     Args:
         run: a run of a sweep that erased.
@@ -63,8 +60,7 @@ def erasure_table(run: str | Path | Run, split: str = "eval") -> pd.DataFrame:
 def erasure_curve(
     run: str | Path | Run, split: str = "eval", ax: Axes | None = None, layer: int | None = None
 ) -> Axes:
-    """The metric (EER, %) of what is left of a layer by how many dimensions were removed, with
-    intervals.
+    """The metric (EER, %) of what is left of a layer, by dimensions removed.
 
     Args:
         run: a run of a sweep that erased.
@@ -91,7 +87,7 @@ def erasure_curve(
         ("erased", "", "what probes read", blue, "o"),
         ("random", "random_", "random directions", orange, "s"),
     )
-    for name, ends, told, colour, marker in drawn:
+    for name, ends, what, colour, marker in drawn:
         low, high = (table[f"{ends}{end}"].astype(float) for end in ("low", "high"))
         ax.fill_between(table["removed"], low, high, color=colour, alpha=0.15, lw=0)
         ax.plot(
@@ -100,7 +96,7 @@ def erasure_curve(
             color=colour,
             marker=marker,
             ms=4,
-            label=f"without {told}",
+            label=f"without {what}",
         )
     draw_chance(ax, run)
     ax.set(xlabel="dimensions removed", ylabel=f"{metric.axis_of(f' on {split}')}, band: 95 %")

@@ -18,8 +18,7 @@ from probing.runs import Run
 
 
 def exit_curve(run: str | Path | Run, exits: Exits | None = None, ax: Axes | None = None) -> Axes:
-    """EER (%) on eval against the share that is computed: of early exit at every threshold, and of
-    each depth alone.
+    """EER (%) on eval against the share that is computed, of early exit and of each depth.
 
     Where the run measured the backbone the share is of its multiply-accumulates, else of its
     blocks.

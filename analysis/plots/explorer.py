@@ -1,5 +1,4 @@
-"""Looking around in a run in Jupyter: metric, split, corpus, condition and layers by widgets, one
-picture that follows.
+"""Looking around in a run in Jupyter: widgets, and one picture that follows.
 
 import analysis
 analysis.load("results/demo.run").explore()
@@ -51,8 +50,7 @@ class Choice:
 
 
 def explore(run: str | Path | Run, **chosen: Any) -> Explorer:
-    """Look around in a run: as the last line of a cell, Jupyter shows a picture and widgets to
-    choose what is in it.
+    """Look around in a run: Jupyter shows a picture, and widgets that choose what is in it.
 
     Without ipywidgets, and where a notebook is only read, it is a picture of what was chosen at
     last.
@@ -78,6 +76,10 @@ class Explorer:
         run: looked at.
         choice: what is shown now; `choose` changes it.
         widgets: by name, as in `Choice`; empty without ipywidgets.
+
+    >>> explorer = explore("results/demo.run")
+    >>> explorer.options["split"]
+    ('eval', 'dev')
     """
 
     def __init__(self, run: LoadedRun, **chosen: Any) -> None:
@@ -100,9 +102,7 @@ class Explorer:
 
     @property
     def options(self) -> dict[str, tuple[str, ...]]:
-        """What can be chosen, by name, with what is chosen now; conditions are those of
-        its column.
-        """
+        """What can be chosen, by name, with what is chosen now."""
         run, now = self.run, self.choice
         rows = run.results[
             (run.results["experiment"] == "layer") & run.results["metric"].isin(METRICS)
@@ -143,9 +143,7 @@ class Explorer:
 
     @property
     def table(self) -> pd.DataFrame:
-        """The figures that are drawn: condition, layer, the metric and its interval,
-        low and high.
-        """
+        """The figures that are drawn: condition, layer, the metric, low and high."""
         now = self.choice
         run = load(self.run, now.corpus)
         first, last = now.layers
@@ -176,8 +174,8 @@ class Explorer:
             ax.axhline(metric.scale * chance, color=GREY, lw=1, ls=(0, (1, 3)), label="chance")
         curves(self.table, "layer", ax, xlabel=LAYER, split=now.split)
         if now.layers[0] <= run.record.finding.layer <= now.layers[1]:
-            told = f"layer {run.record.finding.layer}, chosen on dev"
-            ax.axvline(run.record.finding.layer, color="0.4", lw=1, ls="--", label=told)
+            text = f"layer {run.record.finding.layer}, chosen on dev"
+            ax.axvline(run.record.finding.layer, color="0.4", lw=1, ls="--", label=text)
         label(ax, [run], now.split, "" if now.by == EVERY else f"by {now.by}")
         legend(ax)
         return ax
@@ -222,8 +220,10 @@ class Explorer:
         known_values = self.options[name]
         for one in values:
             if one not in known_values:
-                said = ", ".join(known_values) or f"none, as by={EVERY}"
-                raise ProbeError(f"{name}={one}: not in {self.run.folder}. Expected one of {said}")
+                choices = ", ".join(known_values) or f"none, as by={EVERY}"
+                raise ProbeError(
+                    f"{name}={one}: not in {self.run.folder}. Expected one of {choices}"
+                )
         new: Any = values if name == "conditions" else values[0]
         self.choice = replace(self.choice, **{name: new})
         if name == "split" and self.choice.corpus not in self.options["corpus"]:

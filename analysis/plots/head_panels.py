@@ -106,10 +106,10 @@ def draw_by_head(
             )
             w = agreed.get((name, curve.metric))
             notes += [f"W {w:.2f}"] if w is not None else []
-            told = f"{plain(name)}: {curve.metric.replace('_x_', ' x ').replace('_', ' ')}"
-            told += f", W {w:.2f}" if w is not None else ""
+            text = f"{plain(name)}: {curve.metric.replace('_x_', ' x ').replace('_', ' ')}"
+            text += f", W {w:.2f}" if w is not None else ""
             panel.plot(
-                x, middle, color=colour, ls=curve.dashes, marker=head_marker(name), ms=3, label=told
+                x, middle, color=colour, ls=curve.dashes, marker=head_marker(name), ms=3, label=text
             )
             panel.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
         what = [mine[0].metric] if len({one.metric for one in curves if one.is_first}) > 1 else []

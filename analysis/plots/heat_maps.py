@@ -1,6 +1,4 @@
-"""Heat maps by layer: one scale on which nothing is cut off, texts where they fit, too few trials
-hatched.
-"""
+"""Heat maps by layer: one scale, texts where they fit, too few trials hatched."""
 
 from __future__ import annotations
 
@@ -25,7 +23,7 @@ LETTER = 0.64  # width of a character, in sizes of the text: of a digit
 def layer_map(
     table: pd.DataFrame,
     ax: Axes,
-    told: str,
+    quantity: str,
     annotations: pd.DataFrame,
     few: Collection[int] = (),
     vmax: float | None = None,
@@ -38,13 +36,18 @@ def layer_map(
     Args:
         table: a row a line, a column a layer; its index names the rows.
         ax: where to draw.
-        told: what the colours are.
+        quantity: what the colours are.
         annotations: texts of the same shape.
         few: rows that are hatched though they have values.
         vmax: where the colours end; default 60 %, or the highest value if that is more.
 
     Returns:
         What the small print must say of texts that did not fit; empty where all did.
+
+    >>> from analysis.plots.axes import new_axes
+    >>> rates = pd.DataFrame({0: [40.0], 1: [20.0]}, index=["A07"])
+    >>> layer_map(rates, new_axes(), "EER (%)", rates.map("{:.0f}".format))
+    ''
     """
     values = table.to_numpy(float)
     highest = float(np.nanmax(values)) if np.isfinite(values).any() else LOSSES
@@ -59,7 +62,7 @@ def layer_map(
         vmin=0,
         vmax=vmax if vmax is not None else max(LOSSES, highest),
         linewidths=0.5 if texts is not None else 0,
-        cbar_kws={"label": told, "aspect": 30, "pad": 0.02},
+        cbar_kws={"label": quantity, "aspect": 30, "pad": 0.02},
         ax=ax,
     )
     hatch(ax, [*few, *np.flatnonzero(np.isnan(values).all(axis=1))], len(table.columns))
@@ -68,7 +71,14 @@ def layer_map(
 
 
 def hatch(ax: Axes, rows: Collection[int], n_columns: int) -> None:
-    """Hatch rows of a heat map."""
+    """Hatch rows of a heat map.
+
+    >>> from analysis.plots.axes import new_axes
+    >>> ax = new_axes()
+    >>> hatch(ax, [0], n_columns=3)
+    >>> len(ax.patches)
+    1
+    """
     for row in rows:
         look_of: dict[str, Any] = {"fill": False, "hatch": "////", "edgecolor": "0.6", "lw": 0}
         ax.add_patch(Rectangle((0, row), n_columns, 1, **look_of))
@@ -77,6 +87,9 @@ def hatch(ax: Axes, rows: Collection[int], n_columns: int) -> None:
 def beside_cells(names: int) -> float:
     """Inches that stand beside the cells: names of rows, so many characters long, and the colour
     bar with its label.
+
+    >>> beside_cells(10) < beside_cells(20)
+    True
     """
     return (0.55 * look().tick_pt * names + 10 * look().font_size) / 72
 
@@ -89,6 +102,11 @@ def that_fit(
 
     `names` is how long the names of rows are, `below` how many inches those of columns take of the
     height.
+
+    >>> from analysis.plots.axes import new_axes
+    >>> texts = pd.DataFrame([["40", "20"]])
+    >>> that_fit(texts, new_axes(), names=5)[1]
+    ''
     """
     inches = look().cell_pt / 72
     width = max(

@@ -31,7 +31,7 @@ OPTIONS = {
 class Plot:
     """A kind of figure.
 
-    name: what it is asked for by.
+    name: as it is typed.
     help: what it shows, in one line.
     draws: the function that draws it, or where that is, as `module:function`; it takes a run, or
         with `compare` a list of runs, the options of `takes` by name, and `ax`, and returns the

@@ -144,9 +144,7 @@ def _mark_chance(
     colour: Any,
     marker: str,
 ) -> None:
-    """Leave the marks of those layers empty that are not shown to be better than chance, all layers
-    looked at.
-    """
+    """Leave marks empty of layers that are not shown to be better than chance."""
     table = run.layers_at_once
     if split != "eval" or run.corpus != run.corpora[0] or not len(table) or run.task.chance is None:
         return
@@ -157,10 +155,11 @@ def _mark_chance(
         .to_numpy(bool)
     )
     look = {"mec": colour, "mfc": "white", "ms": 5, "marker": marker, "ls": "", "zorder": 2.5}
-    told = "empty: not shown to beat chance, all at once"
-    named = {text for text in ax.get_legend_handles_labels()[1] if text == told}
+    text = "empty: not shown to beat chance, all at once"
+    is_named = text in ax.get_legend_handles_labels()[1]
     if not shown.all():
-        ax.plot(x[~shown], layers[run.metric.name][~shown], label=None if named else told, **look)
+        rates = layers[run.metric.name][~shown]
+        ax.plot(x[~shown], rates, label=None if is_named else text, **look)
 
 
 def _draw_excess(ax: Axes, run: LoadedRun, about: str, colour: Any) -> Axes | None:
@@ -190,7 +189,7 @@ def _draw_excess(ax: Axes, run: LoadedRun, about: str, colour: Any) -> Axes | No
 def _draw_control(ax: Axes, run: LoadedRun, split: str, relative: bool) -> None:
     """The same probes on shuffled labels, and on control tasks where there are some."""
     scale = run.metric.scale
-    for experiment, line, told in (
+    for experiment, line, text in (
         ("shuffled-labels", ":", "shuffled labels (control; band: range)"),
         ("control-task", "--", "control task (a random label a type; band: range)"),
     ):
@@ -202,7 +201,7 @@ def _draw_control(ax: Axes, run: LoadedRun, split: str, relative: bool) -> None:
             ax.fill_between(
                 x, scale * control["min"], scale * control["max"], color=GREY, alpha=0.2, lw=0
             )
-            ax.plot(x, scale * control["mean"], color=GREY, ls=line, label=told)
+            ax.plot(x, scale * control["mean"], color=GREY, ls=line, label=text)
 
 
 def draw_chance(ax: Axes, run: LoadedRun) -> None:
@@ -245,7 +244,7 @@ def corpora_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
             if run.task.name == BINARY
             else str(sum(counts.values()))
         )
-        told = f"{plain(corpus)} ({n})"
+        text = f"{plain(corpus)} ({n})"
         of_metric = layers[metric.name]
         lowest = layers[
             of_metric == (of_metric.max() if metric.higher_is_better else of_metric.min())
@@ -264,7 +263,7 @@ def corpora_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
             color=colour,
             marker=marker,
             ms=3,
-            label=told,
+            label=text,
         )
         ax.plot(lowest["layer"], lowest[metric.name], "o", ms=9, mfc="none", mec=colour, mew=1.5)
     chosen = run.record.finding.layer

@@ -65,8 +65,10 @@ def legend(ax: Axes, more: Sequence[Patch] = (), **how: Any) -> None:
 
 
 def entries(texts: Sequence[str], points: float, room: float) -> tuple[list[str], list[float]]:
-    """The texts of a legend, broken where they are wider than the room in inches, and the width of
-    each.
+    """The texts of a legend, broken where they are wider than the room, and their widths.
+
+    >>> entries(["EER by layer"], points=8.0, room=6.0)[0]
+    ['EER by layer']
     """
     letter = 0.52 * points / 72
     handle = 0.6 * points / 8

@@ -28,8 +28,7 @@ ROOM = 0.6
 def localisation_table(
     run: str | Path | Run, split: str = "eval", end: str = "value", head: str = "linear"
 ) -> pd.DataFrame:
-    """Figures (%) of localisation by layer: range EER, segment EER by length, F1, precision and
-    recall.
+    """Figures (%) of localisation by layer: range and segment EER, F1, precision, recall.
 
     Args:
         run: a run whose trials are frames that are bona fide or spoofed.

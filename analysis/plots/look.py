@@ -85,9 +85,7 @@ class Look:
         return self.width, height * (text if by_text else max(across, 0.65 * text))
 
     def dress(self, *axes: Axes) -> None:
-        """Give labels, numbers and lines of axes, once everything is drawn on them, the sizes of
-        this look.
-        """
+        """Give labels, numbers and lines of drawn axes the sizes of this look."""
         if self == Look(width=self.width, title=self.title):
             return
         for ax in axes:
@@ -125,8 +123,7 @@ def style(
     title: str | None = None,
     font_size: float | None = None,
 ) -> Iterator[Look]:
-    """Draw the figures of a block for a screen, or for a paper: without small print, as wide as a
-    column.
+    """Draw the figures of a block for a screen, or for a column of a paper.
 
     Args:
         name: `screen`, or `paper`, whose figures have no title unless one is given, since a paper

@@ -1,6 +1,4 @@
-"""Colours and marks that belong to a name, so that a head or a backbone has the same in every
-figure.
-"""
+"""Colours and marks of heads and backbones, the same in every figure."""
 
 from __future__ import annotations
 
@@ -22,8 +20,7 @@ OF_MERGES = [*(NAMED[i] for i in (0, 1, 2, 3, 4, 5, 7, 6)), COLOURBLIND[8], BLAC
 
 
 def colours_of(names: Iterable[str]) -> dict[str, Any]:
-    """The colour of each name, whatever their order: of the backbones, or corpora, that are drawn
-    together.
+    """The colour of each name of those that are drawn together, whatever their order.
 
     A name has a colour of its own. Of two with the same, the later in the alphabet has the next one
     that is free.
@@ -44,7 +41,12 @@ def colours_of(names: Iterable[str]) -> dict[str, Any]:
 
 
 def marker_of(colour: Any) -> str:
-    """The mark that goes with one of `colours_of`."""
+    """The mark that goes with one of `colours_of`.
+
+    >>> from analysis.plots.axes import colours
+    >>> marker_of(colours(3)[1])
+    's'
+    """
     return MARKERS[NAMED.index(colour) % len(MARKERS)]
 
 
@@ -58,8 +60,7 @@ def head_colour(head: str) -> Any:
 
 
 def head_marker(head: str) -> str:
-    """The mark of a head; heads of one merge and so of one colour have others by their
-    back-ends.
+    """The mark of a head; heads of one merge have others by their back-ends.
 
     >>> head_marker("mean+linear") == head_marker("mean+mlp")
     False

@@ -135,13 +135,13 @@ def panel_title(panel: Axes, text: str, more: str = "", colour: Any = "black") -
     """
     points = look().legend_pt
     letters = int(width_of(panel) * 72 / (0.56 * points))
-    told = f"{text}, {more}" if more else text
-    if len(told) > letters:
+    title = f"{text}, {more}" if more else text
+    if len(title) > letters:
         lines = text.replace("+", "\n+", 1) if len(text) > letters else text
         last_line = lines.rpartition("\n")[2]
         join = ", " if len(last_line + more) + 2 <= letters else "\n"
-        told = f"{lines}{join}{more}" if more else lines
-    panel.set_title(plain(told), loc="left", fontsize=points, color=colour, pad=3)
+        title = f"{lines}{join}{more}" if more else lines
+    panel.set_title(plain(title), loc="left", fontsize=points, color=colour, pad=3)
 
 
 def label_outer(drawn_on: Sequence[Axes], across: str, up: str, square: bool = False) -> None:
@@ -172,7 +172,14 @@ def label_panels(
     bands: str = "",
     lowest: Axes | None = None,
 ) -> None:
-    """As `label`, of a figure of several panels: title and legend stand above all of them."""
+    """As `label`, of a figure of several panels: title and legend stand above all of them.
+
+    >>> from analysis import load
+    >>> from analysis.plots.axes import new_axes
+    >>> ax = new_axes()
+    >>> _ = panels(ax, 2)
+    >>> label_panels(ax, [], [load("results/demo.run")], title="mine")
+    """
     dress(*figure_of(ax).axes)
     text = named(runs, title)
     panel_legend(ax, handles, text)
@@ -182,6 +189,11 @@ def label_panels(
 def panel_legend(ax: Axes, handles: Sequence[Any], title: str) -> None:
     """A title, unless `analysis.style` asks for another, with a legend below it, above all panels
     of a figure.
+
+    >>> from analysis.plots.axes import new_axes
+    >>> ax = new_axes()
+    >>> _ = panels(ax, 2)
+    >>> panel_legend(ax, [], "EER by layer")
     """
     figure, now = figure_of(ax), look()
     wanted = plain(title if now.title is None else now.title or "")
@@ -208,7 +220,16 @@ def panel_legend(ax: Axes, handles: Sequence[Any], title: str) -> None:
 
 
 def print_below(ax: Axes, title: str, lines: Sequence[str], lowest: Axes | None = None) -> None:
-    """The small print below all panels of a figure; see `small_print`."""
+    """The small print below all panels of a figure; see `small_print`.
+
+    >>> from analysis.plots.axes import new_axes
+    >>> from analysis.plots.style import caption
+    >>> ax = new_axes()
+    >>> _ = panels(ax, 2)
+    >>> print_below(ax, "EER by layer", ["eval: 12 trials"])
+    >>> caption(ax)
+    'EER by layer. eval: 12 trials.'
+    """
     figure, now = figure_of(ax), look()
     inches = float(figure.get_size_inches()[0])
     if now.is_paper:

@@ -89,7 +89,7 @@ def pareto_picture(runs: Runs, ax: Axes | None = None) -> Axes:
                 fontsize=look().note_pt,
             )
     frontier = pareto_frontier(pd.concat(points, ignore_index=True), metric)
-    told = "nothing cheaper is better"
+    text = "nothing cheaper is better"
     ax.step(
         frontier["gmacs"],
         frontier[metric.name],
@@ -97,7 +97,7 @@ def pareto_picture(runs: Runs, ax: Axes | None = None) -> Axes:
         color="0.3",
         lw=1,
         ls="--",
-        label=told,
+        label=text,
     )
     ax.set(xscale="log", xlabel="10⁹ multiply-accumulates for 4 s of audio")
     ax.set(ylabel=metric.axis_of(" on eval"))

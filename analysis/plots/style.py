@@ -45,7 +45,7 @@ def label(
     `resamples` are those of the bootstrap, where they are not those of the sweep. `bands` says what
     bands are that are no intervals of the bootstrap. `below` is how far under the axes the small
     print begins, in points; `lowest` are the axes that it stands under, where there are others
-    below these. `notes` are said beside all that.
+    below these. `notes` are further lines.
 
     >>> from analysis import load
     >>> ax = new_axes()
@@ -55,10 +55,10 @@ def label(
     """
     dress(ax, lowest)
     inches = width_of(ax)
-    told = titled(ax, named(runs, title))
+    text = titled(ax, named(runs, title))
     small_print(
         lowest or ax,
-        told,
+        text,
         lines=stamp_lines(runs, split, resamples=resamples, bands=bands, notes=notes),
         inches=inches,
         below=below,
@@ -177,8 +177,7 @@ def sentences(parts: Sequence[str]) -> str:
 
 
 def check_few(n: int, by: str = "", *, classes: bool = False) -> None:
-    """Raise ProbeError where a picture would have more conditions, or classes, than can be told
-    apart, or drawn.
+    """Raise ProbeError where a picture would have too many conditions, or classes, to tell apart.
 
     >>> check_few(100, "speaker")
     """

@@ -104,7 +104,7 @@ def contributions_of(*metrics: str) -> Callable[..., Axes]:
                 .reset_index()
             )
             rows = seeds.rename(columns={"mean": "value", "min": "low", "max": "high"})
-        said = {"change": "share less that at the start (points)", "share": "share (%)"}.get(
+        up = {"change": "share less that at the start (points)", "share": "share (%)"}.get(
             shown, ""
         )
         return curves(
@@ -112,7 +112,7 @@ def contributions_of(*metrics: str) -> Callable[..., Axes]:
             "layer",
             ax,
             xlabel="layer",
-            ylabel=said,
+            ylabel=up,
         )
 
     return draw
@@ -129,9 +129,9 @@ def erasure_of(table: pd.DataFrame, ax: Axes | None = None, layer: int | None = 
     _check(table, "layer", "removed", "erased", "random")
     layer = int(table["layer"].iloc[0]) if layer is None and len(table) else layer
     rows = table[table["layer"] == layer]
-    told = {"": "without what probes read", "random_": "without random directions"}
+    conditions = {"": "without what probes read", "random_": "without random directions"}
     parts = []
-    for ends, condition in told.items():
+    for ends, condition in conditions.items():
         ours = {
             "erased" if not ends else "random": "value",
             f"{ends}low": "low",
@@ -239,7 +239,7 @@ def curves(
         if {"low", "high"} <= set(rows):
             low, high = rows["low"].astype(float), rows["high"].astype(float)
             ax.fill_between(across, low, high, color=colour, alpha=0.15, lw=0)
-        told = plain(", ".join(map(str, key)))
+        text = plain(", ".join(map(str, key)))
         ax.plot(
             across,
             rows[value].astype(float),
@@ -247,10 +247,10 @@ def curves(
             marker=marker,
             ms=4,
             lw=1.4,
-            label=told or None,
+            label=text or None,
         )
-    said = ylabel or _axis_of(value, f" on {split}" if split else "")
-    ax.set(xlabel=xlabel, ylabel=said)
+    up = ylabel or _axis_of(value, f" on {split}" if split else "")
+    ax.set(xlabel=xlabel, ylabel=up)
     if metric:
         whole_rates(ax, metric=metric)
     whole_numbers(ax)

@@ -13,12 +13,24 @@ from analysis.runs.comparison import LEGEND, Comparison
 
 
 def opening_of_comparison(found: Comparison) -> list[str]:
-    """The finding."""
+    """The finding.
+
+    >>> from analysis import compare
+    >>> found = compare(["results/demo.run", "results/random.run"])
+    >>> opening_of_comparison(found)[0][:2]
+    '<p'
+    """
     return [f'<p class="finding">{html.escape(found.sentence)}</p>']
 
 
 def sections_of_comparison(found: Comparison, measures: bool | None) -> list[Section]:
-    """Every part that the runs have something for."""
+    """Every part that the runs have something for.
+
+    >>> from analysis import compare
+    >>> found = compare(["results/demo.run", "results/random.run"])
+    >>> sections_of_comparison(found, measures=False)[0].title
+    'Ranking'
+    """
     parts = (
         _ranking(found),
         _differences(found),
@@ -41,9 +53,9 @@ def _ranking(found: Comparison) -> Section:
 
 
 def _differences(found: Comparison) -> Section:
-    told = f"Paired bootstrap, {found.resamples} resamples; p adjusted by Holm's procedure."
+    text = f"Paired bootstrap, {found.resamples} resamples; p adjusted by Holm's procedure."
     return Section(
-        f"Paired differences of {found.metric.called}", [table_of(found.differences), note(told)]
+        f"Paired differences of {found.metric.called}", [table_of(found.differences), note(text)]
     )
 
 

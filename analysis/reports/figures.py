@@ -26,13 +26,22 @@ def figure(what: str, drawn: Callable[[Axes], Axes]) -> str:
     Args:
         what: it shows, as text.
         drawn: draws it on axes.
+
+    >>> from analysis import layer_curve
+    >>> figure("EER by layer", lambda ax: layer_curve("results/demo.run", ax=ax))[:7]
+    '<figure'
     """
     wide, narrow = (drawn(new_axes(height, width)) for width, height in (WIDE, NARROW))
     return _figure(_inline(wide, what, "wide") + _inline(narrow, what, "narrow"))
 
 
 def picture(what: str, ax: Axes) -> str:
-    """A figure that cannot be drawn narrower: it scrolls in its own box."""
+    """A figure that cannot be drawn narrower: it scrolls in its own box.
+
+    >>> from analysis import layer_curve
+    >>> picture("EER by layer", layer_curve("results/demo.run"))[:7]
+    '<figure'
+    """
     points = 72 * figure_of(ax).get_size_inches()[0]
     return _figure(
         _inline(
@@ -51,12 +60,12 @@ def _inline(ax: Axes, what: str, how: str, style: str = "") -> str:
     """A drawing and its values."""
     root = vector_of(ax)
     found = values_of(figure_of(ax))
-    told = f"{what}. Values by arrow keys" if found else what
+    spoken = f"{what}. Values by arrow keys" if found else what
     about = {
         "class": how,
         "style": style,
         "role": "img",
-        "aria-label": told,
+        "aria-label": spoken,
         "tabindex": "0" if found else "",
     }
     root.attrib.update({name: value for name, value in about.items() if value})

@@ -45,8 +45,7 @@ def _tick_texts(axis: Axis) -> dict[float, str]:
 
 
 def reads_plainly(axis: Axis) -> bool:
-    """Whether places on an axis are the numbers that stand there; those of a DET curve are
-    deviates.
+    """Whether places on an axis are the numbers that stand there, unlike DET curves.
 
     >>> from analysis.plots.axes import new_axes
     >>> reads_plainly(new_axes().yaxis)
@@ -57,9 +56,7 @@ def reads_plainly(axis: Axis) -> bool:
 
 
 def _axis_name(axis: Axis) -> str:
-    """The label of an axis up to its remarks; where axes share it, that of the one that has a
-    label.
-    """
+    """The label of an axis up to its remarks, or of one that shares it."""
     several = (
         axis.axes.get_shared_x_axes().get_siblings(axis.axes) if isinstance(axis, XAxis) else []
     )

@@ -1,6 +1,4 @@
-"""A page that needs nothing beside it and asks the network for nothing: sections with a list of
-contents, its look.
-"""
+"""A page that needs nothing beside it and asks the network for nothing."""
 
 from __future__ import annotations
 
@@ -88,9 +86,7 @@ def page_of(title: str, opening: Sequence[str], sections: Sequence[Section]) -> 
 
 
 def policy_of(script: str) -> str:
-    """The Content-Security-Policy: styles and images of the page itself, this one script, nothing
-    else.
-    """
+    """The Content-Security-Policy: styles and images of the page, this script, nothing else."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
         f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src "

@@ -1,6 +1,4 @@
-"""The report of a run or several: one page that needs nothing beside it and asks the network for
-nothing.
-"""
+"""The report of a run or several: one page that needs nothing beside it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The sections of the report of a run, each a function that gives None if the run has nothing for
-it.
-"""
+"""The sections of the report of a run, each a function; None if there is nothing for it."""
 
 from __future__ import annotations
 
@@ -186,12 +184,12 @@ def _contributions(run: LoadedRun) -> Section | None:
     drawn = figure("gates and weights by layer", lambda ax: contribution_curve(run, ax=ax))
     if not _has_gates(run):
         return Section("What each layer contributes", [drawn])
-    told = (
+    text = (
         "Gates start at random and may stay near there: a gate alone does not tell what a layer "
         "is worth; the figure with the layer permuted or left out does."
     )
     agreement = table_of(gate_agreement(run).reset_index(), ".2f")
-    return Section("What each layer contributes", [drawn, note(told), agreement])
+    return Section("What each layer contributes", [drawn, note(text), agreement])
 
 
 def _spread(run: LoadedRun) -> Section | None:
@@ -260,8 +258,8 @@ def _of_metric(run: LoadedRun) -> str:
     """What a table of the metric by layer is called."""
     if run.metric.name == "eer":
         return "Equal error rate by layer (%)"
-    said = run.metric.axis_of(" by layer")
-    return f"{said[0].upper()}{said[1:]}"
+    axis = run.metric.axis_of(" by layer")
+    return f"{axis[0].upper()}{axis[1:]}"
 
 
 def _lower(title: str) -> str:
@@ -280,9 +278,7 @@ def _readable(record: dict[str, object]) -> str:
 
 
 def _record(run: Run) -> dict[str, object]:
-    """The record without what is said elsewhere on the page, and without folders of
-    this machine.
-    """
+    """The record without what is elsewhere on the page, and without local folders."""
     left_out = {*FINDINGS, "cache_folder", "conditions", "utterances", "leaks"}
     record = {name: value for name, value in run.record.items() if name not in left_out}
     about = {

@@ -19,8 +19,7 @@ MANY = 12  # columns, which paper has no room for at their usual size
 
 
 def table_of(table: pd.DataFrame, form: str = ".1f") -> str:
-    """A table in a box of its own, in which it scrolls where it is wider than the screen; its index
-    is not shown.
+    """A table in a box that scrolls where it is wider than the screen, without its index.
 
     Args:
         table: its names and texts are of others, and escaped.
@@ -77,9 +76,7 @@ def _cell(text: str, numeric: bool, place: int) -> str:
 
 
 def _aligned(column: Sequence[str]) -> list[str]:
-    """Cells padded so that their numbers stand under each other, if all hold the same but for the
-    numbers.
-    """
+    """Cells padded so that their numbers stand under each other."""
     frames = {NUMBER.sub("#", text) for text in column if text}
     if len(frames) != 1:
         return list(column)

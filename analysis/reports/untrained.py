@@ -1,6 +1,4 @@
-"""What caches tell without a probe, as parts of a report: how alike layers are, and
-transferability.
-"""
+"""What caches tell without a probe: how alike layers are, and transferability."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from analysis.transferability import predicts, transfer_curve, transfer_scores
 from cache import Cache, ProbeError
 from cache.errors import argument
 
-# of the pooled tier that are looked at without being asked to: some seconds
+# of the pooled tier that are measured without --measures: some seconds
 MOST_VALUES = 5e7
 MOST_UTTERANCES = 50_000
 FEWEST_LAYERS = 3  # that can be ranked
@@ -33,7 +31,7 @@ def untrained(run: LoadedRun, measures: bool | None) -> list[Section]:
         measures: False for none; None where the cache is there and small; True in any case.
 
     Raises:
-        ProbeError: asked for, and there is no such cache.
+        ProbeError: `measures` is True, and there is no such cache.
 
     >>> from analysis import load
     >>> untrained(load("results/demo.run"), measures=False)
@@ -62,9 +60,10 @@ def untrained(run: LoadedRun, measures: bool | None) -> list[Section]:
 
 
 def _transferability(run: LoadedRun, scores: pd.DataFrame) -> Section:
-    told = predicts(run, scores)
-    chance = told["chance_low"].map("{:.2f} .. ".format) + told["chance_high"].map("{:.2f}".format)
-    shown = told[["score", "kendall", "spearman", "p", "n"]].assign(**{"95 % by chance": chance})
+    found = predicts(run, scores)
+    low = found["chance_low"].map("{:.2f}".format)
+    chance = low + " .. " + found["chance_high"].map("{:.2f}".format)
+    shown = found[["score", "kendall", "spearman", "p", "n"]].assign(**{"95 % by chance": chance})
     return Section(
         "What could be told without training",
         [

@@ -1,5 +1,4 @@
-"""The values of a drawn figure with where they stand on it, read back from what matplotlib has
-drawn.
+"""The values of a drawn figure with where they stand on it.
 
 Any figure can be read, also one of somebody's own: lines, error bars, bands, bars, points and heat
 maps.
@@ -37,9 +36,7 @@ Ends = dict[float, tuple[float, float]]  # of intervals, by the other coordinate
 
 @dataclass(frozen=True)
 class Value:
-    """One value: its place in points from the upper left corner, where on the axis it is, the text
-    of the value.
-    """
+    """One value: its place in points from the upper left, its place on the axis, its text."""
 
     x: float
     y: float
@@ -50,9 +47,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Series:
-    """Values that belong together, as those of a line: its name, what is measured, and the values
-    in order.
-    """
+    """Values that belong together, as those of a line."""
 
     name: str
     what: str

@@ -1,6 +1,4 @@
-"""Figures as SVG in a page: text as text, greys that follow the page, names that no other figure
-has.
-"""
+"""Figures as SVG in a page: text as text, greys that follow the page."""
 
 from __future__ import annotations
 

@@ -1,17 +1,15 @@
-"""What layers and heads keep of what they know when the audio is noisy, coded, reverberant or
-attacked.
-"""
+"""What layers and heads keep when audio is noisy, coded, reverberant or attacked."""
 
 from analysis.robustness.attack_finding import sentence_of_attacks
 from analysis.robustness.attack_pictures import attack_map
 from analysis.robustness.attacking import Attacks, attack_run
-from analysis.robustness.finding import CHANGES, layers_table, sentence_of
-from analysis.robustness.measuring import (
+from analysis.robustness.figures import (
     Robustness,
     RobustnessTable,
     eval_cache,
     measure,
 )
+from analysis.robustness.finding import CHANGES, layers_table, sentence_of
 from analysis.robustness.pictures import robustness_map, snr_curve, snr_kinds
 from analysis.robustness.stored import read_attacks, read_robustness, read_table
 from probing.robustness.attacked import chosen_layers

@@ -1,6 +1,4 @@
-"""The finding of attacks in words: what they do to the head they know and to others, and what
-smoothing changes.
-"""
+"""The finding of attacks in words."""
 
 from __future__ import annotations
 
@@ -9,7 +7,7 @@ import pandas as pd
 from analysis.robustness.attack_pictures import head_in_words
 from analysis.robustness.attack_table import OTHER, SAME, WHITE
 from analysis.robustness.attacking import Attacks
-from analysis.robustness.measuring import CLEAN
+from analysis.robustness.figures import CLEAN
 
 
 def sentence_of_attacks(found: Attacks) -> str:
@@ -27,15 +25,15 @@ def sentence_of_attacks(found: Attacks) -> str:
     n_bonafide = int(found.table["n_bonafide"].iloc[0])
     n_spoof = int(found.table["n_spoof"].iloc[0])
     rows = found.rows()
-    said = [f"On {n_bonafide} bona fide and {n_spoof} spoofed eval clips of {found.names[0]}:"]
+    sentences = [f"On {n_bonafide} bona fide and {n_spoof} spoofed eval clips of {found.names[0]}:"]
     white = rows[rows["access"] == WHITE]
     most, least = white["eer"].idxmax(), white["eer"].idxmin()
     of_least = (
-        f"; the least, {_told(white.loc[least])}"
+        f"; the least, {_in_words(white.loc[least])}"
         if white.loc[least, "eer"] < white.loc[most, "eer"]
         else ""
     )
-    said.append(f"White box, {_told(white.loc[most])}{of_least}.")
+    sentences.append(f"White box, {_in_words(white.loc[most])}{of_least}.")
     for access, words in (
         (SAME, "Transferred to another head of the same backbone"),
         (OTHER, "To another backbone"),
@@ -43,16 +41,16 @@ def sentence_of_attacks(found: Attacks) -> str:
         of_access = rows[rows["access"] == access]
         if len(of_access):
             shown = int((of_access["rise_low"] > 0).sum())
-            said.append(
+            sentences.append(
                 f"{words}, a rise is shown in {shown} of {len(of_access)} cases; the largest, "
-                f"{_told(of_access.loc[of_access['rise'].idxmax()], judged=True)}."
+                f"{_in_words(of_access.loc[of_access['rise'].idxmax()], judged=True)}."
             )
     if found.smoothing:
-        said.append(_of_smoothing(found))
-    return " ".join(said)
+        sentences.append(_of_smoothing(found))
+    return " ".join(sentences)
 
 
-def _told(row: pd.Series, judged: bool = False) -> str:
+def _in_words(row: pd.Series, judged: bool = False) -> str:
     judge = f" judged by {head_in_words(row['judge_head'])} of {row['judge']}," if judged else ""
     return (
         f"{row['attack']} on {head_in_words(row['source_head'])} (SNR {row['snr_db']:.0f} "

@@ -11,7 +11,7 @@ from analysis.plots.heat_maps import layer_map
 from analysis.plots.style import check_few, label
 from analysis.robustness.attack_table import WHITE
 from analysis.robustness.attacking import Attacks
-from analysis.robustness.measuring import CLEAN
+from analysis.robustness.figures import CLEAN
 from probing.serving.heads import LINEAR
 
 BELOW = "below an EER: its rise in points, * if the interval leaves 0 out; framed: white box"

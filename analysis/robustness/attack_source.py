@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.caches.waveforms import Waveforms
-from analysis.robustness.measuring import eval_cache
+from analysis.robustness.figures import eval_cache
 from analysis.runs.loaded_run import LoadedRun
 from cache import ProbeError
 from probing.audio import SAMPLING_RATE, Cropping

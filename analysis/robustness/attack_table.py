@@ -1,6 +1,4 @@
-"""The table of attacks: figures of every judge on every attack, each paired with its own on the
-clips as they were.
-"""
+"""The table of attacks: figures of every judge, paired with those of clean clips."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.robustness.measuring import CLEAN, Scored
+from analysis.robustness.figures import CLEAN, Scored
 from analysis.runs.loaded_run import LoadedRun
 from probing.augmentation.smoothing import Smoothing
 from probing.robustness.attacks import Attack
@@ -22,9 +20,7 @@ OF_CONDITIONS = ("experiment", "head", "at", "condition")  # columns of other ta
 
 
 class AttackTable:
-    """Rows of figures of attacks, one after the other; see
-    `analysis.robustness.attacking.Attacks`.
-    """
+    """Rows of figures of attacks, one after the other; see `Attacks`."""
 
     def __init__(
         self,

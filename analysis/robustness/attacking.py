@@ -1,9 +1,8 @@
-"""Attacks on the probes and heads of a run, judged by the same ones (white box) and by others
-(black box).
+"""Attacks on the probes and heads of a run, judged by them and by others.
 
 Every figure of attacked clips is paired with that of the same clips as they were, at the threshold
 of the clean dev set as well. Judges score as `probe score` does, with smoothing too if that is
-asked for.
+given.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from analysis.robustness.attack_source import (
     loaded_clips,
 )
 from analysis.robustness.attack_table import AttackTable
-from analysis.robustness.measuring import CLEAN
+from analysis.robustness.figures import CLEAN
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import Runs
 from cache import ProbeError
@@ -66,7 +65,7 @@ class Attacks:
     trials: the clips, with label, speaker and attack. left_out: name -> why, of clips that were
     drawn and not used. smoothing: of the rows with copies. adaptive: whether the attacks knew of
     it. cost: how many times as long smoothed scores took; None without smoothing. kept: (head,
-    attack) -> name -> samples, of the attacked clips; `clean` too; empty unless asked for.
+    attack) -> name -> samples, of the attacked clips; `clean` too; empty unless kept.
     """
 
     run: LoadedRun

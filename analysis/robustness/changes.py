@@ -1,6 +1,4 @@
-"""What a condition changes in the layers: of pooled vectors and, where they are cached, frame by
-frame.
-"""
+"""What a condition changes in the layers: of pooled vectors, and frame by frame."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ Part = tuple[Cache, pd.DataFrame]  # a cache, and the rows of its utterances tha
 
 
 def pooled_changes(layer: int, clean: Part, view: Part) -> dict[str, float]:
-    """Layer-wise noise-to-signal ratio (Wu et al. 2020) and cosine of pooled vectors, means over
-    utterances.
-    """
+    """Noise-to-signal ratio (Wu et al. 2020) and cosine of pooled vectors by layer, means."""
     ratios, cosines = [], []
     for first in range(0, len(clean[1]), ROWS_AT_ONCE):
         x, y = (

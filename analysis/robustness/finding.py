@@ -1,13 +1,11 @@
-"""The finding of robustness: which layers keep what they know over all conditions, with the
-interval.
-"""
+"""The finding of robustness: which layers keep what they know over all conditions."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from analysis.robustness.measuring import CLEAN, Robustness
+from analysis.robustness.figures import CLEAN, Robustness
 from analysis.runs.paired import LEVEL, holm
 from probing.metrics import Interval, difference_interval, difference_p, rate_interval
 
@@ -25,6 +23,15 @@ def layers_table(found: Robustness) -> pd.DataFrame:
         their ends, less (mean EER less that of the layer chosen on clean dev), less_low, less_high,
         less_p, less_p_adjusted, better (shown to be below it), noise_to_signal and cosine (means),
         and those of frames where they are there.
+
+    >>> from analysis import load
+    >>> from analysis.robustness.figures import eval_cache, measure
+    >>> from probing.robustness.grid import parse_grid
+    >>> run = load("results/demo.run")
+    >>> conditions = parse_grid("gain:-20")
+    >>> found = measure(run, eval_cache(run), {"gain:-20": run.cache}, conditions, heads=False)
+    >>> list(layers_table(found))[:3]
+    ['layer', 'clean', 'eer']
     """
     names = [one.name for one in found.conditions]
     rows = found.layers
@@ -73,31 +80,41 @@ def _ends(before: str, interval: Interval) -> dict[str, float]:
 
 
 def sentence_of(found: Robustness) -> str:
-    """The finding in words."""
+    """The finding in words.
+
+    >>> from analysis import load
+    >>> from analysis.robustness.figures import eval_cache, measure
+    >>> from probing.robustness.grid import parse_grid
+    >>> run = load("results/demo.run")
+    >>> conditions = parse_grid("gain:-20")
+    >>> found = measure(run, eval_cache(run), {"gain:-20": run.cache}, conditions, heads=False)
+    >>> sentence_of(found)[:8]
+    'embedded'
+    """
     layers = layers_table(found).set_index("layer")
     chosen = found.run.record.finding.layer
     one = layers.loc[chosen]
     n = len(found.conditions)
     where = f"over {n} conditions" if n > 1 else f"in {found.conditions[0].name}"
-    said = [
+    sentences = [
         f"{found.run.backbone}: {where}, the EER of the linear probe of layer {chosen}, chosen "
         f"on clean dev, {_rises(one['rise'], one['rise_low'], one['rise_high'])}, from "
         f"{one['clean']:.1f} % to {one['eer']:.1f} %."
     ]
     better = layers[layers["better"]].sort_values("less")
     if better.empty:
-        said.append("No layer is shown to have a lower EER there.")
+        sentences.append("No layer is shown to have a lower EER there.")
     else:
         best = better.iloc[0]
         named = _listed(better.index.sort_values())
         by = _points(-best["less"], -best["less_high"], -best["less_low"])
         most = f", most at layer {better.index[0]}, by" if len(better) > 1 else ", by"
-        said.append(f"It is lower at {named}{most} {by}.")
-    knows = layers[layers["clean"] < CHANCE]
-    kept = knows[~knows["shown"]]
-    lost = knows[knows["shown"]].sort_values("rise")
+        sentences.append(f"It is lower at {named}{most} {by}.")
+    above_chance = layers[layers["clean"] < CHANCE]
+    kept = above_chance[~above_chance["shown"]]
+    lost = above_chance[above_chance["shown"]].sort_values("rise")
     if lost.empty:
-        said.append("No layer is shown to lose what it knows.")
+        sentences.append("No layer is shown to lose what it knows.")
     else:
         worst = lost.iloc[-1]
         most = _points(worst["rise"], worst["rise_low"], worst["rise_high"])
@@ -106,18 +123,18 @@ def sentence_of(found: Robustness) -> str:
             if len(kept)
             else "; every layer is shown to lose"
         )
-        said.append(f"Layer {lost.index[-1]} loses most, {most}{of_others}.")
+        sentences.append(f"Layer {lost.index[-1]} loses most, {most}{of_others}.")
     misses, accepts = (
         _change(*(one[f"{rate}_rise{end}"] for end in ("", "_low", "_high")))
         for rate in ("miss", "false_alarm")
     )
-    said.append(
+    sentences.append(
         f"At the threshold of the clean dev set the probe of layer {chosen} misses {misses} of "
         f"bona fide speech and accepts {accepts} of spoofs."
     )
     if n > 1:
-        said.append(_hardest(found, chosen))
-    return " ".join(said)
+        sentences.append(_hardest(found, chosen))
+    return " ".join(sentences)
 
 
 def _hardest(found: Robustness, layer: int) -> str:

@@ -11,7 +11,7 @@ from analysis.plots.axes import new_axes, plain, short, whole_rates
 from analysis.plots.heat_maps import layer_map
 from analysis.plots.legends import legend
 from analysis.plots.style import check_few, label
-from analysis.robustness.measuring import CLEAN, RobustnessTable
+from analysis.robustness.figures import CLEAN, RobustnessTable
 from cache import ProbeError
 
 MOST_CURVES = 7
@@ -47,10 +47,10 @@ def robustness_map(found: RobustnessTable, ax: Axes | None = None) -> Axes:
     note = layer_map(
         rates.set_axis([short(name) for name in order]), ax, "EER on eval (%)", texts.loc[order]
     )
-    told = "\nbelow an EER: its rise in points, * if the interval leaves 0 out"
+    below = "\nbelow an EER: its rise in points, * if the interval leaves 0 out"
     has_rises = any("\n" in text.get_text() for text in ax.texts)
     ax.set(
-        xlabel=f"layer (0 = input of the first block){told if has_rises else ''}",
+        xlabel=f"layer (0 = input of the first block){below if has_rises else ''}",
         ylabel="condition",
     )
     label(ax, [found.run], "eval", "Trained on clean audio", below=54, notes=[note])

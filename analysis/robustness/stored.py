@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.robustness.attacking import Attacks
-from analysis.robustness.measuring import CLEAN, RobustnessTable
+from analysis.robustness.figures import CLEAN, RobustnessTable
 from analysis.runs.loaded_run import LoadedRun
 from cache import ProbeError
 from probing.augmentation.smoothing import Smoothing
@@ -43,7 +43,7 @@ def read_robustness(run: LoadedRun, folder: Path) -> RobustnessTable:
         folder / "robustness.csv", (*RISES, "experiment", "condition", "kind", "at", "snr_db")
     )
     table["snr_db"] = table["snr_db"].astype(float)
-    heard = table[table["condition"] != CLEAN].drop_duplicates("condition")
+    views = table[table["condition"] != CLEAN].drop_duplicates("condition")
     conditions = tuple(
         Condition(
             row.condition,
@@ -51,7 +51,7 @@ def read_robustness(run: LoadedRun, folder: Path) -> RobustnessTable:
             row.kind,
             None if pd.isna(row.snr_db) else float(row.snr_db),
         )
-        for row in heard.itertuples()
+        for row in views.itertuples()
     )
     return RobustnessTable(run, conditions, table)
 

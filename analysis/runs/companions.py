@@ -1,6 +1,4 @@
-"""Companions: folders with what further commands found about a run, each with a record of the run
-that it is of.
-"""
+"""Companions: folders with what further commands found about a run."""
 
 from __future__ import annotations
 
@@ -23,8 +21,7 @@ KINDS = ("robustness", "exits", "attack")  # as the commands that make them
 
 
 def companion_folder(run: Path, kind: str) -> Path:
-    """Where a companion of a run is if nothing else was said: `NAME.robustness` beside
-    `NAME.run`.
+    """Where a companion of a run is by default: `NAME.robustness` beside `NAME.run`.
 
     >>> companion_folder(Path("results/demo.run"), "exits").as_posix()
     'results/demo.exits'
@@ -36,8 +33,14 @@ def companion_folder(run: Path, kind: str) -> Path:
 def write_about(
     folder: Path, kind: str, run: Run, corpus: str, more: Mapping[str, Any] | None = None
 ) -> None:
-    """Write the record of a companion into its folder: its kind, the run with its id, the corpus,
-    and what else.
+    """Write the record of a companion: its kind, its run with id, the corpus, and more.
+
+    >>> from analysis import load
+    >>> folder = Path("mine.exits")
+    >>> folder.mkdir()
+    >>> write_about(folder, "exits", load("results/demo.run"), "demo")
+    >>> Companion.read(folder).kind
+    'exits'
     """
     about = {
         "kind": kind,
@@ -52,8 +55,7 @@ def write_about(
 
 
 def run_id(run: Run) -> str:
-    """What tells a run from every other, wherever its folder stands: of its record, which has the
-    sums of its files.
+    """What tells a run from every other: of its record, which has the sums of its files.
 
     >>> from analysis import load
     >>> len(run_id(load("results/demo.run")))

@@ -1,5 +1,4 @@
-"""Several backbones on the same trials: paired tests, a ranking with intervals, and what the
-accuracy costs.
+"""Several backbones on the same trials: paired tests, a ranking, and what it costs.
 
 Every figure is of the run's linear probe at the layer chosen on dev, or of a head at full depth, on
 the same eval trials and the same bootstrap resamples; see `analysis.runs.paired`.
@@ -114,11 +113,12 @@ class Comparison:
                 "(paired bootstrap, Holm's adjustment)."
             )
         above = "above" if self.metric.higher_is_better else "below"
-        told = [
+        differences = [
             f"{row.first} {above} {row.second} by {self._gain(row)}" for row in shown.itertuples()
         ]
         rest = len(self.pairs) - len(shown)
-        return f"Shown: {'; '.join(told)}{f'; {rest} other pairs may be chance' if rest else ''}."
+        others = [f"{rest} other pairs may be chance"] if rest else []
+        return f"Shown: {'; '.join([*differences, *others])}."
 
     def _interval(self, row: pd.Series[Any]) -> str:
         value, low, high = (

@@ -103,8 +103,7 @@ def gate_agreement(run: str | Path | Run, condition: str = "all") -> pd.DataFram
 
 
 def kendall_w(values: NDArray[np.float64]) -> float:
-    """Kendall's coefficient of concordance of m raters (rows) of n things (columns), with its
-    correction for ties.
+    """Kendall's W of m raters (rows) of n things (columns), corrected for ties.
 
     1 where all rank alike, 1 / m on average by chance; NaN for one rater, one thing, or ranks that
     are all tied (Kendall and Babington Smith 1939).

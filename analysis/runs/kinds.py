@@ -1,6 +1,4 @@
-"""Kinds of folders that this project writes: a command that is given another than it takes says
-what it was given.
-"""
+"""Kinds of folders that this project writes, and what takes each."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,8 +34,7 @@ def kind_of(path: Path) -> str | None:
 
 
 def expect(path: str | Path, *kinds: str) -> None:
-    """Raise ProbeError where a path is none of the kinds of folder expected: what it is, and what
-    takes that.
+    """Raise ProbeError where a path is none of the kinds of folder expected.
 
     >>> expect("results/demo.run", RUN)
     """
@@ -53,8 +50,7 @@ def expect(path: str | Path, *kinds: str) -> None:
 
 
 def refuse_other(path: str | Path, *kinds: str) -> None:
-    """Raise ProbeError where a path is another kind of folder than those expected; there may be
-    nothing yet.
+    """Raise ProbeError where a path is another kind of folder; there may be nothing yet.
 
     >>> refuse_other("results/new.run", RUN)
     """
@@ -80,8 +76,7 @@ def expect_runs(paths: Sequence[Path]) -> None:
 
 
 def expect_file(path: Path) -> None:
-    """Raise ProbeError where a score file was expected and there is none, or a folder, with the
-    score files in it.
+    """Raise ProbeError where a score file was expected and there is none.
 
     >>> expect_file(Path("mine.csv"))
     """

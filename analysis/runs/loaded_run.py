@@ -25,7 +25,7 @@ PARTS = ("train", "dev", "eval")
 
 
 class LoadedRun(Run):
-    """A run with its figures as tidy frames; EER, its interval and shares are in per cent.
+    """A run with its figures as tidy data frames; EER, its interval and shares are in per cent.
 
     Of another target than bona fide against spoof, the metric of the findings stands for EER, under
     its own name.
@@ -54,26 +54,20 @@ class LoadedRun(Run):
         return self.record.caches["train"].corpus
 
     def part(self, split: str) -> str:
-        """What the record and the score files call a split: `eval`, or `eval.CORPUS` of a further
-        corpus.
-        """
+        """What the score files call a split: `eval`, or `eval.CORPUS` of a further corpus."""
         return (
             split if split == "dev" or self.corpus == self.corpora[0] else f"{split}.{self.corpus}"
         )
 
     @property
     def utterances(self) -> dict[str, int]:
-        """A number for train, dev and eval (of this corpus) that tells one set of utterances from
-        another.
-        """
+        """A number for each part that tells one set of utterances from another."""
         known = self.record.utterances
         return {name: known[self.part(name) if name == "eval" else name] for name in PARTS}
 
     @cached_property
     def cache(self) -> Cache | None:
-        """The cache that the probes were trained on: where it was, or beside the run; None where it
-        is not there.
-        """
+        """The cache of the probes, where it was or beside the run; None where it is not there."""
         try:
             return find_cache(self, "train")
         except CacheMissing:
@@ -95,8 +89,7 @@ class LoadedRun(Run):
 
     @cached_property
     def layers_at_once(self) -> pd.DataFrame:
-        """What holds for all linear probes at once, on eval of the first corpus; no rows in runs of
-        earlier versions.
+        """What holds for all linear probes at once, on eval of the first corpus; if it is known.
 
         Columns: layer; low, high of the metric; excess over the layer chosen on dev with
         excess_low, excess_high, paired, above 0 if the layer is worse (its own: 0);
@@ -156,8 +149,7 @@ class LoadedRun(Run):
 
     @cached_property
     def costs(self) -> pd.DataFrame:
-        """What the backbone costs at each depth for 4 s of audio; no rows where that was not
-        measured.
+        """What the backbone costs at each depth for 4 s of audio; no rows if not measured.
 
         Columns: depth, million_parameters, gmacs (10^9 multiply-accumulates), latency_ms, saved (%
         of the whole).
@@ -183,8 +175,7 @@ class LoadedRun(Run):
     def by(
         self, column: str = "attack", split: str = "eval", resamples: int | None = None
     ) -> pd.DataFrame:
-        """EER of the linear probes by layer and by a condition, with 95 % intervals over what the
-        run's are over.
+        """EER of the linear probes by layer and by a condition, with 95 % intervals.
 
         Those of a sweep that reports `by` are given as they are; others are computed from the
         scores.
@@ -215,13 +206,13 @@ class LoadedRun(Run):
         name = "linear-layer-{:02d}"
         trials = self.trials(name.format(layers[0]), self.part(split))
         if column not in trials:
-            told = [
+            columns = [
                 name
                 for name in trials
                 if name not in ("utterance_id", "path", "label", "score", "split")
             ]
             raise ProbeError(
-                f"{self.folder}: no column {column!r}. Expected one of {', '.join(told)}"
+                f"{self.folder}: no column {column!r}. Expected one of {', '.join(columns)}"
             )
         scores = {layers[0]: trials["score"].to_numpy()}
         for layer in layers[1:]:
@@ -260,9 +251,7 @@ class LoadedRun(Run):
 
     @property
     def summary(self) -> pd.Series[str]:
-        """The run on one line: backbone, corpus, layers, the layer chosen on dev with its eval EER,
-        controls.
-        """
+        """The run on one line: backbone, corpus, layers, the layer chosen on dev, controls."""
         found = self.record.finding
         metric = self.metric
         depth = self.record.depth_finding
@@ -285,8 +274,8 @@ class LoadedRun(Run):
         )
 
     def _swept_by(self, column: str, split: str) -> pd.DataFrame:
-        """The rows of a sweep that reports `by`, the pooled ones first; none where it was not asked
-        for.
+        """The rows of a sweep that reports `by`, the pooled ones first; none where it did
+        not.
         """
         if split == "dev":
             return pd.DataFrame()

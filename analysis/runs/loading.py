@@ -51,9 +51,7 @@ class Runs(Sequence[LoadedRun]):
 
     @property
     def names(self) -> list[str]:
-        """A name for each: that of the backbone, and where two have the same that of the folder
-        too, or its path.
-        """
+        """A name for each: its backbone, and where two have the same its folder too."""
         backbones = [run.backbone for run in self]
         folders = [(run.backbone, run.folder.resolve().name) for run in self]
         return [
@@ -98,7 +96,7 @@ class Runs(Sequence[LoadedRun]):
 
 
 def load(run: str | Path | Run, corpus: str | None = None) -> LoadedRun:
-    """Open a run for looking at.
+    """Open a run with its figures as data frames.
 
     Args:
         run: its folder, or the run that `probing.sweep.sweep` gave.

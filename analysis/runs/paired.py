@@ -29,6 +29,11 @@ def ranked(
         rates: the figure of each (R,), as a share where it is one.
         resampled: the same on each resample (R, N).
         drawn: the N resamples.
+
+    >>> from analysis import compare
+    >>> found = compare(["results/demo.run", "results/random.run"])
+    >>> list(found.table)[:3]
+    ['layers', 'best_layer', 'relative_depth']
     """
     task = runs[0].task
     scale = task.metric.scale
@@ -103,8 +108,7 @@ def paired(
 
 
 def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """p-values (M,) adjusted by Holm's procedure: the i-th smallest times M - i, made
-    non-decreasing, at most 1.
+    """p-values (M,) adjusted by Holm's procedure: the i-th smallest times M - i, at most 1.
 
     >>> holm(np.array([0.01, 0.04, 0.03])).round(2).tolist()
     [0.03, 0.06, 0.06]

@@ -1,6 +1,4 @@
-"""Protocols: what two runs must have in common for their figures to say something about their
-backbones.
-"""
+"""Protocols: what two runs must have in common to be compared."""
 
 from __future__ import annotations
 
@@ -20,8 +18,7 @@ TRAINING = ("tier", "recipe", "seeds", "epochs", "weight_decays")
 
 
 def check_comparable(first: LoadedRun, other: LoadedRun, head: str = LINEAR) -> None:
-    """Raise ProbeError, naming what differs, where the figures of two runs say nothing about their
-    backbones.
+    """Raise ProbeError, naming what differs, where two runs cannot be compared.
 
     >>> from analysis import load
     >>> check_comparable(load("results/demo.run"), load("results/random.run"))
@@ -30,10 +27,9 @@ def check_comparable(first: LoadedRun, other: LoadedRun, head: str = LINEAR) -> 
     if first.corpus != other.corpus:
         reasons.append(f"corpus: {first.corpus} and {other.corpus}")
     if first.task != other.task:
-        told = [f"{run.task.target} by {run.metric.called}" for run in (first, other)]
-        reasons.append(
-            f"targets: {told[0]} and {told[1]}" + (", or classes" if told[0] == told[1] else "")
-        )
+        targets = [f"{run.task.target} by {run.metric.called}" for run in (first, other)]
+        classes = ", or classes" if targets[0] == targets[1] else ""
+        reasons.append(f"targets: {targets[0]} and {targets[1]}{classes}")
     one = first.record["options"]
     two = other.record["options"]
     mine = first.utterances
@@ -88,6 +84,10 @@ def check_same_utterances(
         utterances: as `LoadedRun.utterances`, or `probing.sweep.identity`, has them.
         other: a run.
         corpus: of those the other run was evaluated on, whose eval is meant; default the first.
+
+    >>> from analysis import load
+    >>> run = load("results/demo.run")
+    >>> check_same_utterances(run.utterances, load("results/random.run"))
     """
     if any(number != utterances[part] for part, number in load(other, corpus).utterances.items()):
         raise ProbeError(

@@ -1,6 +1,4 @@
-"""The commands that make a run again, with every option written out, so that changed defaults do
-not matter.
-"""
+"""The commands that make a run again, with every option written out."""
 
 from __future__ import annotations
 
@@ -26,8 +24,7 @@ NOT_FOLDERS = {"demo", *PACKAGED, *FEATURES}
 
 
 def commands(run: Run) -> str:
-    """`probe extract` and `probe sweep` as they have to be typed; folders by their names alone,
-    whoever reads this.
+    """`probe extract` and `probe sweep` as they have to be typed to make a run again.
 
     >>> commands(Run("results/random.run")).splitlines()[0].startswith("probe extract random.cache")
     True
@@ -55,8 +52,7 @@ def commands(run: Run) -> str:
 
 
 def config(run: Run) -> dict[str, Any]:
-    """What `probe sweep --config` takes to make a run again: name -> value, folders as they were
-    recorded.
+    """What `probe sweep --config` takes to make a run again: name -> value.
 
     >>> config(Run("results/demo.run"))["eval"]
     ['eval']
@@ -93,9 +89,7 @@ def config_of_cache(manifest: Manifest) -> dict[str, Any]:
 
 
 def _parts(run: Run, place: Callable[[str], str]) -> dict[str, Any]:
-    """What plays each part, as typed: a split of the cache, or of another one, named as `place` has
-    it.
-    """
+    """What plays each part, as typed: a split of the cache, or of another one."""
     options = run.record["options"]
     if options.get("target", {}).get("split_by"):  # which makes the parts
         return dict.fromkeys(("train", "dev", "eval"))
@@ -111,29 +105,27 @@ def _parts(run: Run, place: Callable[[str], str]) -> dict[str, Any]:
 
 
 def values_of(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a dataclass that have a value, by the names of their flags; lists of several
-    parts as one text.
+    """The options of a dataclass that have a value, by the names of their flags.
 
     >>> values_of(TargetOptions, {"target": "age", "labels": "", "min_count": 5})
     {'target': 'age', 'min_count': 5}
     """
     found: dict[str, Any] = {}
-    for name, told in options_of(kind).items():
+    for name, option in options_of(kind).items():
         value = values.get(name)
-        if not told.on_command_line or value is None or value == "":
+        if not option.on_command_line or value is None or value == "":
             continue
-        if told.syntax is not None and not told.many:
-            value = told.syntax.write(value)
+        if option.syntax is not None and not option.many:
+            value = option.syntax.write(value)
         elif isinstance(value, tuple):
             value = list(value)
         if value != "":
-            found[(told.flag or name).lstrip("-").replace("-", "_")] = value
+            found[(option.flag or name).lstrip("-").replace("-", "_")] = value
     return found
 
 
 def own_modules(run: Run) -> list[str]:
-    """Modules of the merges and back-ends that are not of this package, as the heads of a run name
-    them.
+    """Modules of the merges and back-ends of a run that are not of this package.
 
     >>> own_modules(Run("results/demo.run"))
     []
@@ -149,22 +141,21 @@ def own_modules(run: Run) -> list[str]:
 
 
 def flags_of(kind: type, values: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """The flags of a dataclass of options, each with its text, in the order of its fields; `values`
-    as records hold.
+    """The flags of a dataclass of options, each with its text, in the order of its fields.
 
     >>> list(flags_of(TargetOptions, {"target": "age", "min_count": 5}))
     [('--target', 'age'), ('--min-count', '5')]
     """
-    for name, told in options_of(kind).items():
+    for name, option in options_of(kind).items():
         value = values.get(name)
-        flag = as_flag(told.flag or name)
-        if not told.on_command_line or name not in values or value is None or value is False:
+        flag = as_flag(option.flag or name)
+        if not option.on_command_line or name not in values or value is None or value is False:
             continue
         if value is True:
             yield (flag,)
-        elif told.many:
+        elif option.many:
             yield from ((flag, one) for one in ([value] if isinstance(value, str) else value))
-        elif (text := _text(told, value)) != "":
+        elif (text := _text(option, value)) != "":
             yield flag, text
 
 
@@ -173,17 +164,15 @@ def _lines(kind: type, values: Mapping[str, Any]) -> Iterator[str]:
         yield " ".join([flag, *map(shlex.quote, text)])
 
 
-def _text(told: Option, value: Any) -> str:
-    if told.syntax is not None:
-        return told.syntax.write(value)
+def _text(option: Option, value: Any) -> str:
+    if option.syntax is not None:
+        return option.syntax.write(value)
     text = f"{value:g}" if isinstance(value, float) else str(value)
-    return _portable(text) if told.is_path else text
+    return _portable(text) if option.is_path else text
 
 
 def _portable(spec: str) -> str:
-    """A corpus or model spec without the folders of the machine it was made on: the last part of an
-    absolute path.
-    """
+    """A spec without the folders of this machine: the last part of an absolute path."""
     kind, colon, rest = spec.rpartition(":")
     path = PurePath(rest)
     if not path.is_absolute():

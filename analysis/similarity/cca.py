@@ -37,6 +37,10 @@ Matrix = NDArray[np.float64]
 class Moments:
     """Sums over rows [x y]: how many, their sum (P,), their products (P, P), all about the same
     `shift` (P,).
+
+    >>> rows = Moments(2.0, np.array([4.0]), np.array([[10.0]]), np.array([0.0]))
+    >>> rows.mean().tolist(), rows.covariance().tolist()
+    ([2.0], [[1.0]])
     """
 
     n: float
@@ -75,8 +79,7 @@ def cca_with(
     memory_gb: float = 2.0,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Projection-weighted canonical correlation of every layer with a target, on utterances it was
-    not fitted on.
+    """Projection-weighted canonical correlation of every layer with a target, held out.
 
     The utterances are dealt into `splits` folds. In split s, fold s is measured, the next one
     chooses epsilon and the others are fitted. Columns are standardised on the fitted part; epsilon

@@ -37,8 +37,7 @@ def cka(
     memory_gb: float = 2.0,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Linear CKA of every layer with every layer, of the same cache or of another over the same
-    utterances.
+    """Linear CKA of every layer with every layer, of one cache or of two.
 
     Args:
         cache: an open cache.

@@ -42,10 +42,10 @@ def similarity_map(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.grid(False)
     if max(table.shape) <= MOST_NUMBERS * width_of(ax) / WIDTH_OF_NUMBERS:
         for (row, column), value in np.ndenumerate(table.to_numpy()):
-            told = f"{value:z.2f}".replace("0.", ".")
+            text = f"{value:z.2f}".replace("0.", ".")
             at = (table.columns[column], table.index[row])
             shade = "white" if value < 0.6 else "black"
-            ax.annotate(told, at, ha="center", va="center", fontsize=look().cell_pt, color=shade)
+            ax.annotate(text, at, ha="center", va="center", fontsize=look().cell_pt, color=shade)
     same = about.get("rows") == about.get("columns")
     wide = max(24, int(10 * width_of(ax)))
     ax.set_aspect("equal" if len(table) == len(table.columns) else "auto")
@@ -77,8 +77,7 @@ def similarity_map(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def target_curves(tables: Mapping[str, pd.DataFrame], ax: Axes | None = None) -> Axes:
-    """Draw tables of `cca_with` by layer, by name of the target; bands from the least to the
-    largest of the splits.
+    """Draw tables of `cca_with` by layer; bands from the least to the largest split.
 
     Args:
         tables: name -> table.
@@ -120,5 +119,5 @@ def target_curves(tables: Mapping[str, pd.DataFrame], ax: Axes | None = None) ->
 
 
 def _stamp(ax: Axes, about: Mapping[str, str], title: str, below: float = 38) -> None:
-    told = "; ".join(filter(None, (about.get("sample"), about.get("how"))))
-    small_print(ax, title, lines=[told], inches=width_of(ax), below=below)
+    text = "; ".join(filter(None, (about.get("sample"), about.get("how"))))
+    small_print(ax, title, lines=[text], inches=width_of(ax), below=below)

@@ -1,5 +1,4 @@
-"""Projection-weighted canonical correlation analysis (PWCCA; Morcos, Raghu and Bengio, NeurIPS
-2018).
+"""Projection-weighted CCA of layers (PWCCA; Morcos, Raghu and Bengio, NeurIPS 2018).
 
 The canonical correlations of two layers, weighted by how much of the first layer each canonical
 direction explains: sum_k w_k rho_k with w_k proportional to sum_j |<h_k, x_j>|, h_k being the
@@ -34,6 +33,10 @@ class Whitening:
 
     mean: (D,). directions: (D, r). explained: (r, D), covariance of directions and units, for sums
     of magnitudes.
+
+    >>> found = whitening(np.zeros(2), np.diag([4.0, 1.0]))
+    >>> found.apply(np.array([[2.0, 0.0]])).round(3).tolist()
+    [[1.0, 0.0]]
     """
 
     mean: Matrix
@@ -67,8 +70,7 @@ def pwcca(
     frames_per_utterance: int = FRAMES_PER_UTTERANCE,
     memory_gb: float = 2.0,
 ) -> pd.DataFrame:
-    """PWCCA of every layer with every layer, of the same cache or of another over the same
-    utterances.
+    """PWCCA of every layer with every layer, of one cache or of two.
 
     Correlations are measured where they were fitted, and unrelated rows reach about sqrt(width /
     rows): `attrs` has that figure as `chance`. With less than ten rows a unit use `variance`,
@@ -170,8 +172,11 @@ def whitening(mean: Matrix, covariance: Matrix, variance: float = 1.0) -> Whiten
 
 
 def projection_weighted(joint: Matrix, left: Whitening, right: Whitening) -> tuple[float, float]:
-    """PWCCA from the covariance (r, s) of two whitened layers: weighted by the left one, and by the
-    right one.
+    """PWCCA from the covariance (r, s) of two whitened layers, weighted by either.
+
+    >>> one = whitening(np.zeros(2), np.diag([4.0, 1.0]))
+    >>> [round(score, 3) for score in projection_weighted(np.eye(2), one, one)]
+    [1.0, 1.0]
     """
     turned = joint.shape[0] > joint.shape[1]
     if turned:
@@ -190,9 +195,7 @@ def projection_weighted(joint: Matrix, left: Whitening, right: Whitening) -> tup
 
 
 def _whitenings(v: View, variance: float, memory_gb: float) -> Iterator[tuple[int, Whitening]]:
-    """Means and covariances of all layers from as few reads as the memory allows, and their
-    whitenings.
-    """
+    """Means, covariances and whitenings of all layers, in as few reads as fit the memory."""
     at_once = max(1, int(memory_gb * 1e9 / 2 / (8 * v.width**2)))
     with progress_line("Covariances", len(v.layers) * len(v.table), "utterances x layers") as line:
         for first in range(0, len(v.layers), at_once):
@@ -280,9 +283,7 @@ def _scores(
     joint: list[Matrix],
     line: ProgressLine,
 ) -> Iterator[tuple[float, float]]:
-    """Scores of pairs, several beside each other: a decomposition alone gains little from more
-    threads.
-    """
+    """Scores of pairs, several in parallel, as one decomposition gains little from threads."""
     threads = max(
         [int(pool["num_threads"]) for pool in threadpool_info() if pool["user_api"] == "blas"]
         or [1]

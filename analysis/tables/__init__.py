@@ -1,6 +1,4 @@
-"""Tables for papers: how a data frame is written as LaTeX, Markdown or csv, and the tables behind
-the figures.
-"""
+"""Tables for papers: data frames as LaTeX, Markdown or csv."""
 
 from analysis.tables.formats import as_latex, as_markdown, save_table, with_intervals
 

@@ -1,6 +1,4 @@
-"""Data frames as LaTeX and Markdown: whatever is in names, the text compiles and shows them as they
-are.
-"""
+"""Data frames as LaTeX and Markdown that show every name as it is."""
 
 from __future__ import annotations
 
@@ -63,8 +61,7 @@ SPECIAL = {
 def save_table(
     table: pd.DataFrame, path: str | Path, title: str = "", shown: pd.DataFrame | None = None
 ) -> Path:
-    """Write a table as .csv with every digit, or as .tex or .md as people read it, whole or not at
-    all.
+    """Write a table as .csv with every digit, or as .tex or .md as people read it.
 
     Args:
         table: without an index of its own; `reset_index()` brings one into columns.
@@ -93,8 +90,7 @@ def save_table(
 
 
 def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
-    """A table as texts, in which figures stand with the ends of their interval, as `12.5 [10.0,
-    15.1]`.
+    """A table as texts, in which figures stand with their interval, as `12.5 [10.0, 15.1]`.
 
     Ends are columns of the name of the figure and `low`, `high`, as `eer`, `eer_low`, `eer_high`;
     or columns `low` and `high` after the one of the figure.

@@ -1,6 +1,4 @@
-"""The numbers that figures show, as tidy tables: one function a kind of figure, called as the
-figure is.
-"""
+"""The numbers that figures show, as tidy tables: one function a kind of figure."""
 
 from __future__ import annotations
 
@@ -34,8 +32,7 @@ WORDS |= {
 
 
 def in_words(table: pd.DataFrame, metric: Metric) -> pd.DataFrame:
-    """A table of a figure with its columns called as people read them, without caches, which its
-    caption names.
+    """A table of a figure with its columns called as people read them.
 
     >>> from probing.targets.metrics import METRICS
     >>> in_words(
@@ -223,8 +220,7 @@ def of_localisation(run: LoadedRun, split: str = "eval") -> pd.DataFrame:
 
 
 def of_erasure(run: LoadedRun, split: str = "eval") -> pd.DataFrame:
-    """removed, what is left of the layer chosen on dev with its interval, and the same of random
-    directions.
+    """removed, what is left of the layer chosen on dev, and the same of random directions.
 
     >>> from analysis import load
     >>> list(of_erasure(load("results/erased.run")))[:2]
@@ -262,8 +258,7 @@ def of_ranking(runs: Some) -> pd.DataFrame:
 
 
 def of_pareto(runs: Some) -> pd.DataFrame:
-    """run, layer, 10^9 multiply-accumulates (none where they were not measured), metric with its
-    interval.
+    """run, layer, 10^9 multiply-accumulates, metric with its interval.
 
     >>> from analysis import load
     >>> list(of_pareto([load("results/demo.run"), load("results/random.run")]))[:3]

@@ -1,6 +1,4 @@
-"""Transferability: how well each layer will do, told without training, and how well
-that is told.
-"""
+"""Transferability: how well each layer will do, foretold without training."""
 
 from analysis.transferability.layers import SCORES, transfer_scores
 from analysis.transferability.pictures import transfer_curve

@@ -1,6 +1,4 @@
-"""Transferability of every layer of a cache, from its pooled statistics or frames, without
-training.
-"""
+"""Transferability of every layer of a cache, without training."""
 
 from __future__ import annotations
 
@@ -53,8 +51,7 @@ def transfer_scores(
     frames_per_utterance: int = FRAMES_PER_UTTERANCE,
     memory_gb: float = 2.0,
 ) -> pd.DataFrame:
-    """LogME, H-score, TransRate and GBC of every layer: how well a probe will do, from the training
-    set alone.
+    """LogME, H-score, TransRate and GBC of every layer, from the training set alone.
 
     Args:
         cache: an open cache, or several of different backbones.
@@ -245,8 +242,7 @@ def _centred(
     standardize: bool,
     memory_gb: float,
 ) -> tuple[Matrix, Callable[[], Iterator[tuple[int, Matrix]]]]:
-    """The mean of a layer, and what gives its rows less that mean (at variance 1) again and again,
-    class after class.
+    """The mean of a layer, and what gives its centred rows again and again, by class.
 
     Rows that fit half of the memory are read once. Where they are then fewer than their columns,
     they are given in a basis of their own span: the same scores from smaller matrices.

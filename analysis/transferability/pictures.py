@@ -1,6 +1,4 @@
-"""Pictures of transferability: what was told without training, beside the probes that
-were trained.
-"""
+"""Pictures of transferability, beside the probes that were trained."""
 
 from __future__ import annotations
 
@@ -20,8 +18,7 @@ NAMES = {"logme": "LogME", "h_score": "H-score", "transrate": "TransRate", "gbc"
 
 
 def transfer_curve(run: str | Path | Run, scores: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Scores without training by layer, each from its lowest (0) to its highest (1), and the
-    trained probes' metric.
+    """Scores without training by layer, each from 0 to 1, and the trained probes' metric.
 
     The axis of the metric, on the right, is turned over if lower is better, as of the EER, so that
     good is up for all; its band is the 95 % interval. The legend has Kendall's tau of each score
@@ -66,9 +63,9 @@ def transfer_curve(run: str | Path | Run, scores: pd.DataFrame, ax: Axes | None 
         spread = values.max() - values.min()
         scaled = (values - values.min()) / spread if spread else values * 0 + 0.5
         tau = "no order" if pd.isna(found[name]) else f"τ {found[name]:z.2f}"
-        told = f"{NAMES.get(str(name), str(name))} ({tau})"
+        text = f"{NAMES.get(str(name), str(name))} ({tau})"
         ax.plot(
-            values.index.astype(int), scaled, color=colour, marker=marker, ms=4, lw=1.2, label=told
+            values.index.astype(int), scaled, color=colour, marker=marker, ms=4, lw=1.2, label=text
         )
     ax.set(
         xlabel="layer (0 = input of the first block)",

@@ -73,10 +73,12 @@ def predicts(
         )
     metrics = {one.metric.name: one for one in runs}
     if len(metrics) > 1:
-        told = ", ".join(
+        targets = ", ".join(
             f"{one.folder} by {one.metric.called} of {one.task.target}" for one in metrics.values()
         )
-        raise ProbeError(f"runs of several targets: {told}. Expected runs of one target and metric")
+        raise ProbeError(
+            f"runs of several targets: {targets}. Expected runs of one target and metric"
+        )
     points = {}
     scored = scores.attrs.get("caches", [])
     folders = scores.attrs.get("folders", [])

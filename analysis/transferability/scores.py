@@ -36,6 +36,11 @@ class Spectrum:
     reflectors, factors: Householder form of Q, as LAPACK's sytrd gives it.
     sums: (C, P) sums of the features of each class, in the axes of Q.
     fourth: sum over rows of the fourth power of the norm.
+
+    >>> second, sums = np.array([[4.0]]), np.array([[-2.0], [2.0]])
+    >>> s = Spectrum.of(4, np.array([2, 2]), 1, second, sums, 4.0)
+    >>> s.values.tolist()
+    [4.0]
     """
 
     n: int
@@ -109,8 +114,7 @@ def _turned(reflectors: Matrix, factors: Matrix, vectors: Matrix, trans: str) ->
 
 
 def log_evidence(s: Spectrum, products: Matrix, square: float, n: int) -> float:
-    """LogME: log marginal likelihood per row of a Bayesian linear regression, largest over both
-    precisions.
+    """LogME: log evidence per row of a Bayesian regression, largest over both precisions.
 
     You et al., ICML 2021, algorithm 1: y ~ N(Fw, 1/beta), w ~ N(0, 1/alpha). With a = alpha / beta
     the mean of w is m = (F'F + a)^-1 F'y, and since F'F m = F'y - a m, the residual is y'y - m'F'y
@@ -121,6 +125,11 @@ def log_evidence(s: Spectrum, products: Matrix, square: float, n: int) -> float:
         products: (P,) F'y in its axes.
         square: y'y.
         n: rows, or dimensions that y is known in.
+
+    >>> second, sums = np.array([[4.0]]), np.array([[-2.0], [2.0]])
+    >>> s = Spectrum.of(4, np.array([2, 2]), 1, second, sums, 4.0)
+    >>> log_evidence(s, s.sums[1], 4.0, 4) < 0
+    True
     """
     values = s.values
     alpha = 1.0
@@ -149,6 +158,11 @@ def logme(s: Spectrum, centred: bool = True) -> float:
 
     Centred rows are known in n - 1 dimensions: with n, fewer rows than columns would have evidence
     without bound.
+
+    >>> second, sums = np.array([[4.0]]), np.array([[-2.0], [2.0]])
+    >>> s = Spectrum.of(4, np.array([2, 2]), 1, second, sums, 4.0)
+    >>> logme(s) > 0
+    True
     """
     found = []
     for count, total in zip(s.counts, s.sums, strict=True):
@@ -160,8 +174,12 @@ def logme(s: Spectrum, centred: bool = True) -> float:
 
 
 def shrinkage(s: Spectrum) -> tuple[float, float]:
-    """The share of Ledoit and Wolf (2004) that a covariance is shrunk by, and the variance it is
-    shrunk to.
+    """The share that Ledoit and Wolf (2004) shrink a covariance by, and to what variance.
+
+    >>> second, sums = np.array([[4.0]]), np.array([[-2.0], [2.0]])
+    >>> s = Spectrum.of(4, np.array([2, 2]), 1, second, sums, 4.0)
+    >>> len(shrinkage(s))
+    2
     """
     width = s.width
     trace = s.values.sum() / s.n
@@ -173,11 +191,15 @@ def shrinkage(s: Spectrum) -> tuple[float, float]:
 
 
 def h_score(s: Spectrum) -> float:
-    """H-score (Bao et al., ICIP 2019) with the shrunk covariance (Ibrahim et al., ECML 2022,
-    equation 5).
+    """H-score (Bao et al. 2019) with shrunk covariance (Ibrahim et al. 2022, equation 5).
 
     (1 - a) tr(S_a^-1 B), S_a the covariance shrunk by a, B that of the class means; features must
     be centred.
+
+    >>> second, sums = np.array([[4.0]]), np.array([[-2.0], [2.0]])
+    >>> s = Spectrum.of(4, np.array([2, 2]), 1, second, sums, 4.0)
+    >>> round(h_score(s), 2)
+    1.0
     """
     share, level = shrinkage(s)
     shrunk = (
@@ -204,8 +226,7 @@ def coding_rate(second: Matrix, n: int) -> float:
 
 
 def transrate(s: Spectrum, class_rates: list[float]) -> float:
-    """TransRate (Huang et al., ICML 2022): coding rate of all rows less the mean of those of the
-    classes.
+    """TransRate (Huang et al., ICML 2022): coding rate of all rows less that of classes.
 
     The mean is weighted by the share of each class, as in the authors' experiments: unweighted, a
     class of a tenth of the rows has so much smaller a rate that shuffled labels score as
@@ -214,6 +235,11 @@ def transrate(s: Spectrum, class_rates: list[float]) -> float:
     Each class is centred by its own mean: by the mean of all, as in the authors' code, two classes
     of one size whose means differ have the rate of all rows each, and the score is 0 however far
     they are apart.
+
+    >>> second, sums = np.array([[4.0]]), np.array([[-2.0], [2.0]])
+    >>> s = Spectrum.of(4, np.array([2, 2]), 1, second, sums, 4.0)
+    >>> transrate(s, [0.0, 0.0]) > 0
+    True
     """
     return coding_rate(s.values, s.n) - float(np.average(class_rates, weights=s.counts))
 

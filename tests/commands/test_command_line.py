@@ -381,6 +381,21 @@ def test_exits_are_written_into_no_folder_of_others(
     )
 
 
+def test_the_report_of_a_run_that_is_not_named_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("one.run", "other.run"):
+        Path(name).mkdir()
+        Path(name, "run.json").write_text("{}")
+        Path(name, "report.html").write_text("kept")
+    said = refusal(["report", "one.run", "--out", "other.run/report.html"], monkeypatch, capsys)
+    assert "is a file of other.run, a run that this command does not name" in said
+    words = ["calibrate", "one.run", "--out", "other.run/calibration/linear"]
+    assert "a run that this command does not name" in refusal(words, monkeypatch, capsys)
+    assert Path("other.run/report.html").read_text() == "kept"
+
+
 def test_a_folder_with_something_else_is_refused_before_the_cache_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

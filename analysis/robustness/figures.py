@@ -1,5 +1,4 @@
-"""Probes and heads of a run, trained on clean audio, on the same utterances heard through
-conditions.
+"""Figures of clean-trained probes and heads on the same utterances under conditions.
 
 Every figure of a condition is paired with the clean one: the same trials, the same resamples.
 Thresholds are those of the clean dev set, as a system that is in use has them.
@@ -107,6 +106,15 @@ def measure(
     Raises:
         ProbeError: another target, no stored probes, or views of other utterances, layers or
             another backbone.
+
+    >>> from analysis import load
+    >>> from probing.robustness.grid import parse_grid
+    >>> run = load("results/demo.run")
+    >>> conditions = parse_grid("gain:-20")
+    >>> views = {conditions[0].name: run.cache}
+    >>> found = measure(run, eval_cache(run), views, conditions, heads=False)
+    >>> [one.name for one in found.conditions]
+    ['gain:-20']
     """
     known = known_heads(run, heads)
     part = run.part("eval")
@@ -240,9 +248,7 @@ class Scored:
         }
 
     def _mean(self, values: Rates, of_class: NDArray[np.bool_]) -> Rates:
-        """Means (R,) of values (N,) over the trials of a class on resamples, from sums of each
-        cluster.
-        """
+        """Means (R,) of values (N,) over a class on resamples, from sums of each cluster."""
         n_clusters = sum(self.drawn.sizes)
         sums = np.bincount(self.drawn.cluster, np.where(of_class, values, 0.0), n_clusters)
         sizes = np.bincount(self.drawn.cluster, of_class, n_clusters)
