@@ -56,6 +56,11 @@ class Systems:
         is_path=True,
     )
 
+    def __post_init__(self) -> None:
+        if not 0 < self.prior < 1:
+            expected = "expected the probability of bona fide, between 0 and 1, as 0.5"
+            raise OptionError("prior", self.prior, expected)
+
     def check_runs(self, n_runs: int) -> None:
         """Refuse what is for score files, or heads of another number than runs."""
         for name in ("eval", "corpus", "keys"):

@@ -78,6 +78,7 @@ class Paper:
         "screen",
         "screen; or paper: a column wide, without small print or title, its text for the "
         "caption printed. pdf and svg are vectors with their fonts in them.",
+        choices=("screen", "paper"),
     )
     width: str | None = option(
         None,

@@ -12,6 +12,7 @@ from analysis.commands.arguments import (
 from analysis.commands.files import is_output, written_out
 from analysis.commands.printing import out
 from analysis.runs.kinds import expect_runs
+from cache.errors import OptionError
 from probing.progress import console, status_line
 
 PAGES = (".html", ".htm")
@@ -57,6 +58,9 @@ def report(
     """
     with written_out(file, "report.html", PAGES) as place, status_line("Writing the report"):
         expect_runs(runs)
+        for folder in beside or ():
+            if not folder.is_dir():
+                raise OptionError("beside", folder, "no such folder. Name one that is there")
         save_report = import_module("analysis.reports.report").save_report
         chosen = runs[0] if len(runs) == 1 else runs
         page = save_report(

@@ -14,7 +14,7 @@ from analysis.commands.files import PICTURES, TABLES, check_suffix, is_output, s
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import print_frame
 from analysis.runs.kinds import CACHE, expect
-from cache.errors import ProbeError, argument
+from cache.errors import OptionError, ProbeError, argument
 from probing.options import check, option
 from probing.progress import console
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cache import Cache
 
 MEASURES = ("cka", "pwcca", "cca")
+TARGETS = ("mel", "speaker", "attack", "label", "trivial")
 DEFAULT_TARGETS = "mel,speaker,attack,trivial"
 
 
@@ -48,6 +49,13 @@ class Measure:
 
     def __post_init__(self) -> None:
         check(self)
+        if not 0 < self.variance <= 1:
+            raise OptionError("variance", self.variance, "expected a share above 0 and up to 1")
+        named = filter(None, (self.target or "").split(","))
+        unknown = [name for name in named if name not in TARGETS and not name.isdigit()]
+        if unknown:
+            expected = f"expected {', '.join(TARGETS)}, or numbers of layers"
+            raise OptionError("target", self.target, f"{unknown[0]}: {expected}")
 
 
 @with_options

@@ -14,6 +14,7 @@ from analysis.commands.files import TABLES, check_suffix, is_output, save
 from analysis.commands.parameters import Only, with_options
 from analysis.commands.printing import out, print_frame, print_json
 from analysis.runs.kinds import CACHE, RUN, expect
+from cache.errors import OptionError
 from probing.options import NAMES, option
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
     from cache import Cache
     from probing.runs import Run
+
+
+SCORES = ("logme", "h_score", "transrate", "gbc")
 
 
 @dataclass(frozen=True)
@@ -32,9 +36,14 @@ class ScoreKinds:
         "Which; LogME alone takes about two thirds of the time of all.",
         metavar="LIST",
         syntax=NAMES,
-        text="logme,h_score,transrate,gbc",
+        text=",".join(SCORES),
     )
     raw: bool = option(False, "Features as they are, as published, instead of standardised.")
+
+    def __post_init__(self) -> None:
+        if not self.scores or not {*self.scores} <= {*SCORES}:
+            given = ",".join(self.scores)
+            raise OptionError("scores", given, f"expected some of {', '.join(SCORES)}")
 
 
 @with_options

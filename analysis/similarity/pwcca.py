@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from analysis.caches.views import FRAMES_PER_UTTERANCE, View, parts, views
 from cache import Cache, ProbeError
+from cache.errors import OptionError
 from cache.reader import Where
 from probing.progress import ProgressLine, progress_line
 from probing.threads import Threads
@@ -102,7 +103,7 @@ def pwcca(
     (2, 2)
     """
     if not 0 < variance <= 1:
-        raise ProbeError(f"variance={variance}: expected a share above 0 and up to 1")
+        raise OptionError("variance", variance, "expected a share above 0 and up to 1")
     given = [(cache, layers)] if other is None else [(cache, layers), (other, other_layers)]
     both = views(
         given, where, tier=tier, deviation=deviation, frames_per_utterance=frames_per_utterance

@@ -13,11 +13,14 @@ import typer
 from changed_options import CHANGED
 from typer.testing import CliRunner
 
+from analysis.commands.calibrate import Systems
 from analysis.commands.compare import Compared
 from analysis.commands.exits import ExitOptions
 from analysis.commands.features import Classes, Features
 from analysis.commands.interruption import InterruptibleGroup
 from analysis.commands.parameters import with_options
+from analysis.commands.plot import Drawn, Paper
+from analysis.commands.similarity import Measure
 from analysis.commands.transfer import ScoreKinds
 from analysis.controls import description_length
 from analysis.runs.comparison import compare
@@ -108,6 +111,14 @@ def test_an_option_at_fault_is_named_as_it_was_given() -> None:
         (Options, ["--layers", "1:x"], "--layers 1:x: expected ranges or numbers, as 0:12 or 0,12"),
         (Options, ["--normalize", "maybe"], "--normalize maybe: expected auto, on or off"),
         (Cluster, ["--actors", "0"], "--actors 0: expected 1 or more"),
+        (Measure, ["--variance", "3"], "--variance 3: expected a share above 0 and up to 1"),
+        (Measure, ["--target", "mel,x"], "--target mel,x: x: expected mel, speaker, attack, label"),
+        (Measure, ["--measure", "cosine"], "--measure cosine: expected cka, pwcca or cca"),
+        (ScoreKinds, ["--scores", "x"], "--scores x: expected some of logme, h_score, transrate"),
+        (Systems, ["--prior", "2"], "--prior 2: expected the probability of bona fide, between 0"),
+        (Paper, ["--style", "poster"], "--style poster: expected screen or paper"),
+        (Drawn, ["--split", "train"], "--split train: expected dev or eval"),
+        (ExitOptions, ["--confidence", "x"], "--confidence x: expected probability, entropy or"),
     ],
 )
 def test_a_wrong_option_is_refused_with_its_flag(
