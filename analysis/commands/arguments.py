@@ -74,3 +74,20 @@ AsJson = Annotated[
 ]
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")]
+
+TableFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", metavar="FILE", help="Table: .csv, .parquet, .tex or .md; - is csv."
+    ),
+]
+
+Pictured = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="FILE",
+        help="Picture (.png, .svg, .pdf) or table (.csv, .parquet); - is csv.",
+    ),
+]

@@ -1,12 +1,11 @@
 """The command `probe describe`."""
 
 from importlib import import_module
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from analysis.commands.arguments import CacheFolder
+from analysis.commands.arguments import CacheFolder, TableFile
 from analysis.commands.features import Classes, Features
 from analysis.commands.files import TABLES, check_suffix, is_output, save
 from analysis.commands.parameters import Only, with_options
@@ -17,12 +16,7 @@ from analysis.runs.kinds import CACHE, expect
 @with_options
 def describe(
     folder: CacheFolder,
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", metavar="FILE", help="Table: .csv, .parquet, .tex or .md; - is csv."
-        ),
-    ] = None,
+    file: TableFile = None,
     *,
     classes: Classes,
     seeds: Annotated[int, typer.Option(min=1, help="Orders of the utterances.")] = 3,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from analysis.commands.arguments import CacheAudio, Seed
+from analysis.commands.arguments import CacheAudio, Pictured, Seed
 from analysis.commands.features import Features
 from analysis.commands.files import PICTURES, TABLES, check_suffix, is_output, save
 from analysis.commands.parameters import with_options
@@ -64,15 +64,7 @@ def similarity(
         list[Path],
         typer.Argument(metavar="CACHE [CACHE]", help="One cache, or two over the same utterances."),
     ],
-    file: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="FILE",
-            help="Picture (.png, .svg, .pdf) or table (.csv, .parquet); - is csv.",
-        ),
-    ],
+    file: Pictured,
     how: Measure,
     features: Features,
     audio_root: CacheAudio = None,

@@ -29,6 +29,25 @@ if TYPE_CHECKING:
     from probing.sweep.split import Split
 
 DEMO_RUN = Path("results/demo.run")
+SweptCache = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[CACHE]",
+        help="Folder of the cache [default: that of --train, else results/demo.cache].",
+    ),
+]
+RunPlace = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="DIR",
+        help="The run's [default: beside the cache, NAME[.TARGET].run].",
+    ),
+]
+SweepMemory = Annotated[
+    float, typer.Option(min=0.5, help="Most memory for features and heads, beside the program.")
+]
 
 
 @dataclass(frozen=True)
@@ -57,28 +76,12 @@ class Course:
 
 @with_options
 def sweep(
-    folder: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="[CACHE]",
-            help="Folder of the cache [default: that of --train, else results/demo.cache].",
-        ),
-    ] = None,
-    run: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="DIR",
-            help="The run's [default: beside the cache, NAME[.TARGET].run].",
-        ),
-    ] = None,
+    folder: SweptCache = None,
+    run: RunPlace = None,
     *,
     options: SweepOptions,
     tables: TableFiles,
-    memory_gb: Annotated[
-        float, typer.Option(min=0.5, help="Most memory for features and heads, beside the program.")
-    ] = 2.0,
+    memory_gb: SweepMemory = 2.0,
     course: Course,
 ) -> None:
     """Train a linear probe per layer and heads on the first k layers, and draw the curves.

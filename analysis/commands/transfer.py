@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from analysis.commands.arguments import AsJson
+from analysis.commands.arguments import AsJson, TableFile
 from analysis.commands.features import Classes, Features
 from analysis.commands.files import TABLES, check_suffix, is_output, save
 from analysis.commands.parameters import Only, with_options
@@ -59,12 +59,7 @@ def transfer(
             help="Run of each cache, in order: how well the scores foretell it.",
         ),
     ] = None,
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", metavar="FILE", help="Table: .csv, .parquet, .tex or .md; - is csv."
-        ),
-    ] = None,
+    file: TableFile = None,
     *,
     classes: Classes,
     kinds: ScoreKinds,

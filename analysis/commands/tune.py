@@ -24,6 +24,25 @@ if TYPE_CHECKING:
     from probing.tuning import Tuned
 
 LOG = "training.csv"
+FirstRun = Annotated[
+    Path | None, typer.Argument(metavar="[RUN]", help="Folder of the run to start from.")
+]
+TunedFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", metavar="DIR", help="Folder of the tuned model [default: NAME.tuned]."
+    ),
+]
+TunedHead = Annotated[
+    str | None,
+    typer.Option(
+        "--head",
+        "--heads",
+        metavar="NAME",
+        help="Of the run, as weighted-sum+linear-depth-06 or its kind [default: that of its "
+        "finding]; without a run a new one, MERGE+BACKEND.",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -54,26 +73,10 @@ class Beginning:
 
 @with_options
 def tune(
-    run: Annotated[
-        Path | None, typer.Argument(metavar="[RUN]", help="Folder of the run to start from.")
-    ] = None,
-    folder: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", metavar="DIR", help="Folder of the tuned model [default: NAME.tuned]."
-        ),
-    ] = None,
+    run: FirstRun = None,
+    folder: TunedFolder = None,
     *,
-    head: Annotated[
-        str | None,
-        typer.Option(
-            "--head",
-            "--heads",
-            metavar="NAME",
-            help="Of the run, as weighted-sum+linear-depth-06 or its kind [default: that of its "
-            "finding]; without a run a new one, MERGE+BACKEND.",
-        ),
-    ] = None,
+    head: TunedHead = None,
     start: Beginning,
     options: TuneOptions,
     machine: TuneMachine,
