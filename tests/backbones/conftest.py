@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import soundfile
 import torch
 import transformers
 from tiny_models import ROOT, build
+
+from probing.backbones import Backbone, load_backbone
 
 SOURCES = (ROOT / "probing/corpora/demo/audio", ROOT.parent / "shared/data/speech-dev/flac")
 
@@ -31,6 +34,17 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return folders[name]
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def loaded_tiny(tiny: Callable[[str], Path]) -> Callable[..., Backbone]:
+    """The small model of a family, loaded once; not to be changed."""
+
+    @cache
+    def load(name: str, device: str = "auto") -> Backbone:
+        return load_backbone(str(tiny(name)), device=device)
+
+    return load
 
 
 @pytest.fixture

@@ -48,8 +48,8 @@ def test_a_clip_longer_or_shorter_than_the_last_one_is_attended_to_as_by_the_sto
         assert differences(fused.hidden_states([clip]), stock.hidden_states([clip])) < TOLERANCE
 
 
-def test_the_bias_table_is_that_of_the_stock_module_bit_for_bit(tiny):
-    attention = load_backbone(str(tiny("wavlm")))._blocks[0].attention
+def test_the_bias_table_is_that_of_the_stock_module_bit_for_bit(loaded_tiny):
+    attention = loaded_tiny("wavlm")._blocks[0].attention
     assert isinstance(attention, FusedAttention)
     # beyond 800 frames every distance falls in the last bucket
     for n_frames in (1, 2, 149, 37, 1200):
@@ -71,8 +71,8 @@ def test_a_backbone_of_fewer_blocks_attends_as_the_stock_one_of_these_blocks(
     )
 
 
-def test_replicas_share_every_weight_also_the_joined_projections(tiny):
-    fused = load_backbone(str(tiny("wavlm")))
+def test_replicas_share_every_weight_also_the_joined_projections(loaded_tiny):
+    fused = loaded_tiny("wavlm")
     mine, others = fused._blocks[1].attention, fused.replica()._blocks[1].attention
     assert mine is not others
     assert mine._qkv_weight is others._qkv_weight
@@ -134,8 +134,8 @@ def test_a_stock_module_that_computes_something_else_is_kept_with_a_warning(
     assert differences(backbone.hidden_states(speech), stock.hidden_states(speech)) < TOLERANCE
 
 
-def test_other_families_keep_their_attention(tiny):
-    assert load_backbone(str(tiny("hubert"))).attention == "stock"
+def test_other_families_keep_their_attention(loaded_tiny):
+    assert loaded_tiny("hubert").attention == "stock"
 
 
 def test_an_attention_that_there_is_not_is_refused(tiny):

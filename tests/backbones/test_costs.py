@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny_models import TINY_NAMES
+from tiny_models import FRAMES_OF_30_S, TINY_NAMES
 
 from probing.backbones import ClipUnusable, load_backbone
 from probing.backbones.costs import costs
@@ -72,8 +72,8 @@ def test_the_embedded_backbone_has_its_costs() -> None:
     assert (table.diff().iloc[1:] > 0).all(axis=None)
 
 
-def test_costs_of_no_clip_are_refused(tiny: Callable[[str], Path]) -> None:
-    whisper = load_backbone(str(tiny("whisper")), device="cpu")
+def test_costs_of_no_clip_are_refused(build_tiny: Callable[..., Path]) -> None:
+    whisper = load_backbone(str(build_tiny("whisper", **FRAMES_OF_30_S)), device="cpu")
     for seconds in (31, 0.001):
         with pytest.raises(ClipUnusable, match=r"takes 0\.025 to 30"):
             costs(whisper, seconds=seconds)

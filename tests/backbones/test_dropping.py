@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tiny_models import TINY_NAMES
 
 from cache import Cache
-from probing.backbones import BlocksUnknown, block_similarity, kept_blocks, load_backbone
+from probing.backbones import Backbone, BlocksUnknown, block_similarity, kept_blocks
 from probing.corpora import load_corpus
 from probing.extraction import Machine, Options, extract, repair
 
@@ -70,9 +70,9 @@ def test_a_specification_that_means_nothing_is_refused(spec: str, message: str) 
 
 @pytest.mark.parametrize("name", TINY_NAMES)
 def test_a_truncated_backbone_gives_the_lower_layers_of_the_whole(
-    name: str, tiny: Callable[[str], Path], speech: list[np.ndarray]
+    name: str, loaded_tiny: Callable[..., Backbone], speech: list[np.ndarray]
 ) -> None:
-    whole = load_backbone(str(tiny(name)), device="cpu")
+    whole = loaded_tiny(name, device="cpu")
     clip = [speech[0]]
     expected = whole.hidden_states(clip).layers
     for k in range(1, whole.n_layers + 1):
@@ -85,9 +85,9 @@ def test_a_truncated_backbone_gives_the_lower_layers_of_the_whole(
 
 @pytest.mark.parametrize("name", ["wavlm", "wavlm-group", "hubert", "wav2vec2-bert"])
 def test_without_the_first_block_the_second_gets_its_input_and_the_position_bias_survives(
-    name: str, tiny: Callable[[str], Path], speech: list[np.ndarray]
+    name: str, loaded_tiny: Callable[..., Backbone], speech: list[np.ndarray]
 ) -> None:
-    whole = load_backbone(str(tiny(name)), device="cpu")
+    whole = loaded_tiny(name, device="cpu")
     without = whole.keep([2, 3])
     layers = without.hidden_states([speech[0]]).layers
     expected = whole.hidden_states([speech[0]]).layers
@@ -100,9 +100,9 @@ def test_without_the_first_block_the_second_gets_its_input_and_the_position_bias
 
 
 def test_the_fingerprint_and_the_name_say_which_blocks_are_left(
-    tiny: Callable[[str], Path],
+    loaded_tiny: Callable[..., Backbone],
 ) -> None:
-    whole = load_backbone(str(tiny("wavlm")), device="cpu")
+    whole = loaded_tiny("wavlm", device="cpu")
     prints = [backbone.fingerprint() for backbone in (whole, whole.truncate(2), whole.keep([1, 3]))]
     assert [each["blocks"] for each in prints] == ["1,2,3", "1,2", "1,3"]
     assert len({each["weights_sha256"] for each in prints}) == 3

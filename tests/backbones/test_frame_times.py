@@ -104,7 +104,7 @@ def test_a_frame_is_centred_where_the_timing_says(name, tiny, speech):
 
 
 @pytest.mark.parametrize("name", TINY_NAMES)
-def test_a_fingerprint_of_before_implies_the_same_timing(name, tiny):
-    backbone = load_backbone(str(tiny(name)))
+def test_a_fingerprint_of_before_implies_the_same_timing(name, loaded_tiny):
+    backbone = loaded_tiny(name)
     implied = timing_in({f"backbone_{key}": value for key, value in backbone.fingerprint().items()})
     assert implied == backbone.timing

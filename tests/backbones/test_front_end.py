@@ -50,23 +50,22 @@ def test_a_clip_of_many_pieces_has_the_frames_of_the_stock_module(tiny):
 
 
 @torch.inference_mode()
-def test_frames_of_a_clip_are_the_same_bits_in_any_batch(tiny):
-    front_end = load_backbone(str(tiny("wavlm")), device="cpu")._encoder.feature_extractor
+def test_frames_of_a_clip_are_the_same_bits_in_any_batch(loaded_tiny):
+    front_end = loaded_tiny("wavlm", device="cpu")._encoder.feature_extractor
     batch = torch.randn(3, 20_000, generator=torch.Generator().manual_seed(0))
     assert torch.equal(front_end(batch)[1:2], front_end(batch[1:2]))
     assert torch.equal(front_end(batch.T.contiguous().T), front_end(batch))
 
 
 @pytest.mark.parametrize("name", ["hubert-group", "whisper", "moonshine"])
-def test_other_front_ends_stay_as_they_are(name, tiny):
+def test_other_front_ends_stay_as_they_are(name, loaded_tiny):
     assert not any(
-        isinstance(module, ChannelsLast)
-        for module in load_backbone(str(tiny(name)))._encoder.modules()
+        isinstance(module, ChannelsLast) for module in loaded_tiny(name)._encoder.modules()
     )
 
 
-def test_gradients_and_16_bits_go_through_the_stock_module(tiny):
-    backbone = load_backbone(str(tiny("wavlm")), device="cpu")
+def test_gradients_and_16_bits_go_through_the_stock_module(loaded_tiny):
+    backbone = loaded_tiny("wavlm", device="cpu")
     front_end = backbone._encoder.feature_extractor
     wave = torch.randn(1, 5_000, generator=torch.Generator().manual_seed(0)).requires_grad_(True)
     front_end(wave).square().sum().backward()
@@ -94,8 +93,8 @@ def test_operations_are_counted_alike(tiny):
     )
 
 
-def test_a_replica_and_a_truncated_backbone_have_it_too(tiny, speech):
-    fast = load_backbone(str(tiny("wavlm")), device="cpu")
+def test_a_replica_and_a_truncated_backbone_have_it_too(loaded_tiny, speech):
+    fast = loaded_tiny("wavlm", device="cpu")
     assert is_fast(fast.replica())
     assert is_fast(fast.truncate(1))
     assert is_fast(fast.trainable().frozen())

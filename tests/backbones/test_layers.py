@@ -56,7 +56,7 @@ def test_layers_agree_with_transformers_up_to_the_last(name, tiny, speech):
 @pytest.mark.parametrize(
     "name", ["wavlm", "wavlm-group", "hubert", "hubert-group", "wav2vec2", "unispeech-sat-group"]
 )
-def test_layers_are_those_of_the_blocks_run_by_hand(name, tiny, speech):
+def test_layers_are_those_of_the_blocks_run_by_hand(name, tiny, loaded_tiny, speech):
     model = encoder_of(tiny(name))
     encoder = model.encoder
     stable = model.config.do_stable_layer_norm
@@ -73,17 +73,17 @@ def test_layers_are_those_of_the_blocks_run_by_hand(name, tiny, speech):
             )
             states, bias = output if isinstance(output, tuple) else (output, None)
             expected.append(states)
-    found = load_backbone(str(tiny(name))).hidden_states([speech[1]]).layers
+    found = loaded_tiny(name).hidden_states([speech[1]]).layers
     for one, other in zip(found, expected, strict=True):
         close(one.clone(), other.clone())
 
 
 @pytest.mark.parametrize("name", [*sorted(FINAL_NORM), "whisper", "moonshine"])
-def test_the_last_layer_is_taken_before_the_final_norm(name, tiny, speech):
+def test_the_last_layer_is_taken_before_the_final_norm(name, tiny, loaded_tiny, speech):
     encoder = encoder_of(tiny(name))
     with torch.inference_mode():
         normed = encoder(**inputs_for(tiny(name), name, speech[1])).last_hidden_state
-    states = load_backbone(str(tiny(name))).hidden_states([speech[1]])
+    states = loaded_tiny(name).hidden_states([speech[1]])
     last, normed = states.layers[-1].clone(), normed[:, : states.n_frames[0]].clone()
     norm = encoder.encoder.layer_norm if name in FINAL_NORM else encoder.layer_norm
     assert (last - normed).abs().max() > 0.1
@@ -104,22 +104,22 @@ def test_no_layer_is_dropped_at_random(name, build_tiny, speech):
         )
 
 
-def test_layers_are_float32_without_gradient(tiny, speech):
-    for layer in load_backbone(str(tiny("wavlm"))).hidden_states(speech).layers:
+def test_layers_are_float32_without_gradient(loaded_tiny, speech):
+    for layer in loaded_tiny("wavlm").hidden_states(speech).layers:
         assert layer.dtype == torch.float32
         assert not layer.requires_grad
 
 
-def test_layers_differ_from_one_another_and_between_clips(tiny, speech):
-    states = load_backbone(str(tiny("hubert"))).hidden_states([speech[1], speech[2][:16000]])
+def test_layers_differ_from_one_another_and_between_clips(loaded_tiny, speech):
+    states = loaded_tiny("hubert").hidden_states([speech[1], speech[2][:16000]])
     one, other = states.clip(0), states.clip(1)
     assert all((one[k] - one[k + 1]).abs().mean() > 0.1 for k in range(len(one) - 1))
     assert (one - other).abs().mean() > 0.1
 
 
 @pytest.mark.parametrize("name", ["wav2vec2", "wav2vec2-group", "wavlm-group"])
-def test_a_clip_is_normalised_as_the_preprocessor_config_says(name, tiny, speech):
-    backbone = load_backbone(str(tiny(name)))
+def test_a_clip_is_normalised_as_the_preprocessor_config_says(name, loaded_tiny, speech):
+    backbone = loaded_tiny(name)
     loud = backbone.hidden_states([speech[1] * 0.5 + 0.1]).clip(0)
     plain = backbone.hidden_states([speech[1]]).clip(0)
     same = bool((loud - plain).abs().max() < 1e-2)
@@ -127,8 +127,8 @@ def test_a_clip_is_normalised_as_the_preprocessor_config_says(name, tiny, speech
     assert backbone.fingerprint()["normalization_source"] == "preprocessor config"
 
 
-def test_normalisation_is_that_of_the_feature_extractor(tiny, speech):
-    backbone = load_backbone(str(tiny("wav2vec2")))
+def test_normalisation_is_that_of_the_feature_extractor(loaded_tiny, speech):
+    backbone = loaded_tiny("wav2vec2")
     extractor = transformers.Wav2Vec2FeatureExtractor(do_normalize=True)
     expected = extractor(speech[2], sampling_rate=16000, return_tensors="np")["input_values"][0]
     assert np.abs(backbone._input.normalized(speech[2]) - expected).max() < 1e-5

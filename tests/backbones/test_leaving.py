@@ -63,15 +63,15 @@ def test_states_of_clips_that_stay_are_those_of_a_whole_pass(name, attention, ti
             )
 
 
-def test_a_pass_ends_where_the_last_clip_leaves(tiny, speech):
-    backbone = load_backbone(str(tiny("wavlm")))
+def test_a_pass_ends_where_the_last_clip_leaves(loaded_tiny, speech):
+    backbone = loaded_tiny("wavlm")
     seen, entered = run_until(backbone, speech[:2], (1, 1))
     assert entered == [2, 0, 0]
     assert sorted(seen) == [0, 1]
 
 
-def test_nothing_of_an_early_end_is_left_in_the_model(tiny, speech):
-    backbone = load_backbone(str(tiny("wavlm")))
+def test_nothing_of_an_early_end_is_left_in_the_model(loaded_tiny, speech):
+    backbone = loaded_tiny("wavlm")
     before = backbone.hidden_states(speech)
     run_until(backbone, speech, (0, 0, 0, 0))
     after = backbone.hidden_states(speech)

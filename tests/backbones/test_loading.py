@@ -7,7 +7,7 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from tiny_models import TINY_NAMES
+from tiny_models import FRAMES_OF_30_S, TINY_NAMES
 
 from cache.errors import ProbeError
 from probing.backbones import (
@@ -247,7 +247,7 @@ def test_another_sampling_rate_is_refused(build_tiny):
 
 def test_a_missing_preprocessor_config_falls_back_on_the_family_and_is_recorded(build_tiny, speech):
     for name in ("wavlm", "wav2vec2-bert", "whisper"):
-        folder = build_tiny(name)
+        folder = build_tiny(name, **FRAMES_OF_30_S if name == "whisper" else {})
         stated = load_backbone(str(folder))
         (folder / "preprocessor_config.json").unlink()
         guessed = load_backbone(str(folder))

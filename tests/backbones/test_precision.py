@@ -21,8 +21,10 @@ def test_a_cpu_computes_in_float32_by_default(tiny):
 
 @needs_bf16
 @pytest.mark.parametrize("name", ["wavlm", "wavlm-group", "hubert", "whisper"])
-def test_bf16_gives_nearly_the_same_layers_as_float32_and_says_how_near(name, tiny, speech):
-    exact = load_backbone(str(tiny(name)), device="cpu")
+def test_bf16_gives_nearly_the_same_layers_as_float32_and_says_how_near(
+    name, tiny, loaded_tiny, speech
+):
+    exact = loaded_tiny(name, device="cpu")
     rough = load_backbone(str(tiny(name)), device="cpu", precision="bf16")
     assert rough.fingerprint() == exact.fingerprint() | {"precision": "bf16"}
     assert "bf16 moves layer" in rough.precision_note

@@ -26,12 +26,12 @@ def same_layers(left: Backbone, right: Backbone, clips: list[np.ndarray]) -> boo
 @pytest.mark.parametrize("name", TINY_NAMES)
 def test_a_truncated_backbone_comes_back_as_it_was(
     name: str,
-    tiny: Callable[[str], Path],
+    loaded_tiny: Callable[..., Backbone],
     speech: list[np.ndarray],
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    whole = load_backbone(str(tiny(name)), device="cpu")
+    whole = loaded_tiny(name, device="cpu")
     truncated = whole.truncate(whole.n_layers - 1)
     folder = truncated.save(tmp_path / "export")
     capfd.readouterr()
@@ -53,9 +53,9 @@ def test_a_truncated_backbone_comes_back_as_it_was(
     "name", ["wavlm", "wavlm-group", "hubert", "wav2vec2-conformer", "wav2vec2-bert"]
 )
 def test_without_the_first_block_too(
-    name: str, tiny: Callable[[str], Path], speech: list[np.ndarray], tmp_path: Path
+    name: str, loaded_tiny: Callable[..., Backbone], speech: list[np.ndarray], tmp_path: Path
 ) -> None:
-    without = load_backbone(str(tiny(name)), device="cpu").keep([2, 3])
+    without = loaded_tiny(name, device="cpu").keep([2, 3])
     folder = without.save(tmp_path / "export")
     assert same_layers(without, load_backbone(str(folder), device="cpu"), speech[:1])
     assert json.loads((folder / "export.json").read_text())["blocks"] == "2,3"
@@ -89,17 +89,19 @@ def test_float16_weights_stay_float16_and_transformers_reads_them(
     assert not any(report.values())
 
 
-def test_a_float32_model_is_written_in_float32(tiny: Callable[[str], Path], tmp_path: Path) -> None:
-    folder = load_backbone(str(tiny("hubert")), device="cpu").save(tmp_path / "export")
+def test_a_float32_model_is_written_in_float32(
+    loaded_tiny: Callable[..., Backbone], tmp_path: Path
+) -> None:
+    folder = loaded_tiny("hubert", device="cpu").save(tmp_path / "export")
     assert {weight.dtype for weight in load_file(folder / "model.safetensors").values()} == {
         torch.float32
     }
 
 
 def test_an_export_is_replaced_and_anything_else_is_not(
-    tiny: Callable[[str], Path], tmp_path: Path
+    tiny: Callable[[str], Path], tmp_path: Path, loaded_tiny
 ) -> None:
-    whole = load_backbone(str(tiny("hubert")), device="cpu")
+    whole = loaded_tiny("hubert", device="cpu")
     (tmp_path / "empty").mkdir()
     whole.save(tmp_path / "empty")
     folder = whole.truncate(1).save(tmp_path / "deep" / "export")

@@ -78,8 +78,8 @@ def worst(found, expected) -> float:
 
 
 @pytest.mark.parametrize("name", TINY_NAMES)
-def test_hidden_states_and_names_are_those_of_the_backbone(name, tiny, speech):
-    backbone = load_backbone(str(tiny(name))).truncate(2)
+def test_hidden_states_and_names_are_those_of_the_backbone(name, loaded_tiny, speech):
+    backbone = loaded_tiny(name).truncate(2)
     model = backbone.trainable()
     clips = clips_for(backbone, speech)
     assert max(relative_differences(model(clips), backbone.hidden_states(clips))) < 5e-5
@@ -97,8 +97,10 @@ def test_hidden_states_and_names_are_those_of_the_backbone(name, tiny, speech):
 
 
 @pytest.mark.parametrize("name", SOME)
-def test_every_weight_of_every_block_has_a_gradient_and_blocks_can_be_chosen(name, tiny, speech):
-    backbone = load_backbone(str(tiny(name)))
+def test_every_weight_of_every_block_has_a_gradient_and_blocks_can_be_chosen(
+    name, loaded_tiny, speech
+):
+    backbone = loaded_tiny(name)
     model = backbone.trainable(checkpointing=True)
     model.blocks[-1].requires_grad_(True)
     clips = clips_for(backbone, speech)
@@ -126,8 +128,8 @@ def test_every_weight_of_every_block_has_a_gradient_and_blocks_can_be_chosen(nam
 
 @pytest.mark.parametrize("clipping", [slice(1), slice(4)])
 @pytest.mark.parametrize("name", WAVLM)
-def test_gradients_of_wavlm_are_those_of_transformers(name, clipping, tiny, speech):
-    backbone = load_backbone(str(tiny(name)))
+def test_gradients_of_wavlm_are_those_of_transformers(name, clipping, tiny, loaded_tiny, speech):
+    backbone = loaded_tiny(name)
     # group norm: no mask
     clips = speech[clipping] if name == "wavlm" else [clip[:9_613] for clip in speech[clipping]]
     stock = transformers.AutoModel.from_pretrained(tiny(name)).eval()
@@ -184,9 +186,11 @@ def test_a_learning_product_has_the_gradients_of_a_linear_layer(trained):
         torch.testing.assert_close(ours, expected)
 
 
-def test_norms_activations_and_attention_weights_are_not_kept_for_the_backward_pass(tiny, speech):
+def test_norms_activations_and_attention_weights_are_not_kept_for_the_backward_pass(
+    loaded_tiny, speech
+):
     """What a step keeps of a clip, counted as storages that its graph alone holds."""
-    backbone = load_backbone(str(tiny("wavlm")))
+    backbone = loaded_tiny("wavlm")
     model = backbone.trainable()
     model.blocks.requires_grad_(True)
     kept: dict[str, int] = {}
@@ -219,8 +223,8 @@ def test_norms_activations_and_attention_weights_are_not_kept_for_the_backward_p
 
 
 @pytest.mark.parametrize("name", ["wavlm", "whisper"])
-def test_in_16_bits_layers_and_gradients_stay_near_those_of_float32(name, tiny, speech):
-    backbone = load_backbone(str(tiny(name)))
+def test_in_16_bits_layers_and_gradients_stay_near_those_of_float32(name, loaded_tiny, speech):
+    backbone = loaded_tiny(name)
     model = backbone.trainable().requires_grad_(True)
     exact = gradients(model, speech[:2])
     with torch.autocast("cpu", torch.bfloat16):
@@ -246,8 +250,8 @@ def test_in_16_bits_layers_and_gradients_stay_near_those_of_float32(name, tiny, 
     assert min(near) > 0.9
 
 
-def test_the_copy_is_its_own(tiny, speech):
-    backbone = load_backbone(str(tiny("wavlm")))
+def test_the_copy_is_its_own(loaded_tiny, speech):
+    backbone = loaded_tiny("wavlm")
     before = backbone.hidden_states(speech[:1]).layers
     model = backbone.trainable()
     other = copy.deepcopy(model)
@@ -263,8 +267,8 @@ def test_the_copy_is_its_own(tiny, speech):
 
 
 @pytest.mark.parametrize("name", SOME)
-def test_what_was_published_of_dropout_is_off_unless_asked_for(name, tiny, speech):
-    backbone = load_backbone(str(tiny(name)))
+def test_what_was_published_of_dropout_is_off_unless_asked_for(name, loaded_tiny, speech):
+    backbone = loaded_tiny(name)
     clips = clips_for(backbone, speech)
     model = backbone.trainable().train()
     assert model.regularization == {}
@@ -284,8 +288,8 @@ def test_what_was_published_of_dropout_is_off_unless_asked_for(name, tiny, speec
     assert max(relative_differences(noisy(clips), backbone.hidden_states(clips))) < 5e-5
 
 
-def test_a_block_left_out_gives_its_input_and_the_count_of_layers_stays(tiny, speech):
-    model = load_backbone(str(tiny("wavlm"))).trainable(layerdrop=True)
+def test_a_block_left_out_gives_its_input_and_the_count_of_layers_stays(loaded_tiny, speech):
+    model = loaded_tiny("wavlm").trainable(layerdrop=True)
     assert model.regularization == {"layerdrop": 0.5}
     torch.manual_seed(0)
     passes = [model(speech[:1]).layers for _ in range(20)]
@@ -293,8 +297,8 @@ def test_a_block_left_out_gives_its_input_and_the_count_of_layers_stays(tiny, sp
     assert 15 < sum(same) < 45
 
 
-def test_masking_is_that_of_the_config_and_follows_the_seed_of_torch(tiny, speech):
-    backbone = load_backbone(str(tiny("wavlm")))
+def test_masking_is_that_of_the_config_and_follows_the_seed_of_torch(loaded_tiny, speech):
+    backbone = loaded_tiny("wavlm")
     model = backbone.trainable(masking=True)
     assert model.regularization == {"mask_time_prob": 0.05, "mask_feature_prob": 0.0}
     np.random.seed(3)
@@ -314,8 +318,10 @@ def test_masking_is_that_of_the_config_and_follows_the_seed_of_torch(tiny, speec
 @pytest.mark.parametrize(
     "name", ["wavlm", "hubert-group", "data2vec-audio", "whisper", "moonshine"]
 )
-def test_frozen_again_it_is_a_usual_backbone_with_the_new_weights(name, tiny, speech, tmp_path):
-    backbone = load_backbone(str(tiny(name))).truncate(2)
+def test_frozen_again_it_is_a_usual_backbone_with_the_new_weights(
+    name, loaded_tiny, speech, tmp_path
+):
+    backbone = loaded_tiny(name).truncate(2)
     model = backbone.trainable()
     same = model.frozen()
     assert same.fingerprint() == backbone.fingerprint()
@@ -363,8 +369,8 @@ def test_trained_random_weights_are_no_longer_random(tiny, tmp_path):
     assert load_backbone(str(tuned.save(tmp_path / "tuned"))).fingerprint() == tuned.fingerprint()
 
 
-def test_a_batch_norm_keeps_its_statistics(tiny, speech):
-    model = load_backbone(str(tiny("wav2vec2-conformer"))).trainable(dropout=True)
+def test_a_batch_norm_keeps_its_statistics(loaded_tiny, speech):
+    model = loaded_tiny("wav2vec2-conformer").trainable(dropout=True)
     before = {name: value.clone() for name, value in model.named_buffers()}
     model.requires_grad_(True)
     gradients(model, [clip[:9_613] for clip in speech])
@@ -388,8 +394,10 @@ PROJECTIONS = ("q_proj", "k_proj", "v_proj", "out_proj", "intermediate_dense", "
 
 
 @pytest.mark.parametrize("projection", PROJECTIONS)
-def test_an_adapter_on_any_projection_changes_the_layers_and_is_trained(projection, tiny, speech):
-    backbone = load_backbone(str(tiny("wavlm")))
+def test_an_adapter_on_any_projection_changes_the_layers_and_is_trained(
+    projection, loaded_tiny, speech
+):
+    backbone = loaded_tiny("wavlm")
     model = backbone.trainable()
     owner = model.blocks[1].attention if "proj" in projection else model.blocks[1].feed_forward
     base = getattr(owner, projection)
@@ -413,9 +421,9 @@ def test_an_adapter_on_any_projection_changes_the_layers_and_is_trained(projecti
     assert max(relative_differences(merged, states)) < 5e-5
 
 
-def test_adapters_of_peft_are_trained_and_merged(tiny, speech):
+def test_adapters_of_peft_are_trained_and_merged(loaded_tiny, speech):
     peft = pytest.importorskip("peft")
-    backbone = load_backbone(str(tiny("wavlm"))).truncate(2)
+    backbone = loaded_tiny("wavlm").truncate(2)
     model = backbone.trainable(checkpointing=True)
     settings = peft.LoraConfig(
         r=2, target_modules=list(PROJECTIONS), init_lora_weights=False, lora_dropout=0.5

@@ -126,7 +126,7 @@ def test_weights_of_16_bits_or_more_are_loaded(dtype, build_tiny) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["", "model."])
-def test_integers_and_adapters_of_a_decoder_change_nothing(prefix, build_tiny, tiny) -> None:
+def test_integers_and_adapters_of_a_decoder_change_nothing(prefix, build_tiny, loaded_tiny) -> None:
     folder = build_tiny("whisper")
     weights = weights_of(folder)
     key = next(
@@ -137,20 +137,15 @@ def test_integers_and_adapters_of_a_decoder_change_nothing(prefix, build_tiny, t
         f"{key[:-7]}.lora_A.weight": torch.zeros(4, 32),
     }
     rewrite(folder, {prefix + key: value for key, value in weights.items()})
-    assert (
-        load_backbone(str(folder)).fingerprint()
-        == load_backbone(str(tiny("whisper"))).fingerprint()
-    )
+    assert load_backbone(str(folder)).fingerprint() == loaded_tiny("whisper").fingerprint()
 
 
 def test_what_an_earlier_version_stored_and_is_computed_now_is_passed_over(
-    build_tiny, tiny
+    build_tiny, loaded_tiny
 ) -> None:
     folder = build_tiny("wavlm")
     rewrite(folder, weights_of(folder) | {"encoder.embeddings.position_ids": torch.arange(8)[None]})
-    assert (
-        load_backbone(str(folder)).fingerprint() == load_backbone(str(tiny("wavlm"))).fingerprint()
-    )
+    assert load_backbone(str(folder)).fingerprint() == loaded_tiny("wavlm").fingerprint()
 
 
 @pytest.mark.parametrize(
@@ -240,9 +235,9 @@ def test_heads_decoders_and_quantisers_are_rightly_unused(name, kind, tiny, tmp_
     ("name", "count"), [("wavlm", "num_hidden_layers"), ("whisper", "encoder_layers")]
 )
 def test_fewer_blocks_than_are_stored_are_said_and_in_the_fingerprint(
-    name, count, build_tiny, tiny
+    name, count, build_tiny, loaded_tiny
 ) -> None:
-    stored = load_backbone(str(tiny(name))).n_layers
+    stored = loaded_tiny(name).n_layers
     backbone = load_backbone(str(reconfigure(build_tiny(name), **{count: stored - 1})))
     assert backbone.n_layers == stored - 1
     assert backbone.fingerprint()["stored_blocks"] == stored

@@ -56,7 +56,7 @@ def test_they_are_what_extract_caches(
     [
         ("wavlm-group", {"seconds": 0.6, "pooled_dtype": "float16"}),
         ("data2vec-audio", {"max_seconds": 0.5}),
-        ("whisper", {}),
+        ("whisper", {"max_seconds": 3}),
         ("wavlm", {"drop": "blocks:2,3", "normalize": "off"}),
     ],
 )

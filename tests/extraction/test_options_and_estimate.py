@@ -8,7 +8,7 @@ import soundfile
 import torch
 import transformers
 from small_extraction import corpus_in, machine, quiet, run_cli, speech, with_frames
-from tiny_models import build
+from tiny_models import FRAMES_OF_30_S, build
 
 from cache import Cache, ProbeError
 from probing.extraction import Options, extract
@@ -33,8 +33,9 @@ def test_an_option_that_means_nothing_is_refused(options: dict, message: str) ->
 
 
 def test_clips_longer_than_the_model_takes_are_refused_before_the_work(tmp_path: Path) -> None:
+    backbone = build("whisper", tmp_path / "whisper", **FRAMES_OF_30_S)
     with pytest.raises(ProbeError, match=r"takes 30 s at most\. Use max_seconds=30"):
-        Options(str(build("whisper", tmp_path / "whisper")), max_seconds=31).load_backbone("cpu")
+        Options(str(backbone), max_seconds=31).load_backbone("cpu")
 
 
 def test_the_estimate_of_the_pooled_tier_is_exact(

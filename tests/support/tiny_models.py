@@ -44,6 +44,8 @@ WHISPER = {
     "encoder_attention_heads": 4,
     "init_std": 0.2,
 }
+FRAMES_OF_30_S = {"max_source_positions": 1500}  # as published; the small one has 3 s, for speed
+WHISPER |= {"max_source_positions": 150}
 WHISPER |= {
     "decoder_attention_heads": 4,
     "encoder_ffn_dim": 64,
@@ -113,5 +115,7 @@ def build(name: str, folder: Path, **overrides: Any) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         transformers.AutoModel.from_config(config).save_pretrained(folder)
+    if hasattr(config, "max_source_positions"):  # the window, in seconds
+        preprocessor = preprocessor | {"chunk_length": config.max_source_positions // 50}
     (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor))
     return folder
