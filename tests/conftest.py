@@ -5,6 +5,7 @@ which come first.
 import os
 import re
 import signal
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -21,9 +22,17 @@ settings.load_profile("alike")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+@pytest.fixture(autouse=True, scope="session")
+def _written_without_waiting() -> Iterator[None]:
+    """What is written need not be on the disk before a test goes on: nothing cuts the power."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
 COPIED = "files whose processes are copied of one that has imported everything"
 SLOWEST = (
-    "extraction/test_cluster.py",
     "reproduction/test_reproduce_attm.py",
     "analysis/test_notebooks.py",
     "heads/test_larger_heads.py",

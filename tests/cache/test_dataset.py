@@ -30,7 +30,8 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn"])
+# of what inherits nothing test_readers.py has a shorter one
+@pytest.mark.parametrize("context", ["fork", pytest.param("spawn", marks=pytest.mark.long)])
 def test_workers_give_every_utterance_once_and_rightly(store, context: str) -> None:
     data = CacheDataset(Cache(store(10)), layers=[0, 2])
     data[0]  # maps a shard before the workers are made

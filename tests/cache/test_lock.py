@@ -35,6 +35,11 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 MANY = 4000
 
 
+@pytest.fixture(autouse=True)
+def _asked_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache.lock, "POLL_S", 0.05)
+
+
 @pytest.fixture
 def without_flock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a file system whose `flock` fails in some way."""
@@ -81,9 +86,9 @@ def marker_of(host: str, token: str = "t", pid: int = 7) -> str:
 
 
 def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take an owner to be gone after a second."""
-    monkeypatch.setattr(cache.lock, "LEASE_S", 1.0)
-    monkeypatch.setattr(cache.lock, "BEAT_S", 0.5)
+    """Take an owner to be gone after about half a second."""
+    monkeypatch.setattr(cache.lock, "LEASE_S", 0.6)
+    monkeypatch.setattr(cache.lock, "BEAT_S", 0.2)
 
 
 def test_who_is_refused_is_told_who_writes(tmp_path: Path) -> None:
@@ -166,7 +171,7 @@ def test_a_writer_of_another_machine_without_a_sign_of_life_is_taken_over(
     said: list[str] = []
     started = time.monotonic()
     lock = lock_folder(tmp_path, say=said.append)
-    assert time.monotonic() - started >= 1.0
+    assert time.monotonic() - started >= cache.lock.LEASE_S
     assert "watching up to 1 s for a sign of life" in said[0]
     lock.check()
     lock.release()

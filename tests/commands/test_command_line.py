@@ -49,7 +49,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert extracted.wait() == 0, extracted.said
     assert "Next: probe sweep my.cache" in extracted.err.read_text()
-    swept = probe("sweep", "my.cache", "--resamples", 200, "--control-seeds", 1, cwd=folder)
+    few = ["--resamples", 200, "--control-seeds", 1, "--seeds", 1]
+    swept = probe("sweep", "my.cache", *few, cwd=folder)
     assert swept.wait() == 0, swept.said
     (folder / "sweep.txt").write_text(swept.out.read_text())
     return folder

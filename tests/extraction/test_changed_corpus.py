@@ -32,13 +32,24 @@ from probing.extraction import Options, extract, repair
 CHANGED = "clip é04.wav"
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, backbone: Path) -> Path:
+    """A corpus and its cache, beside each other."""
+    home = tmp_path_factory.mktemp("made")
+    write_clips(home / "audio")
+    extract(home / "c", corpus_in(home / "audio"), with_frames(backbone), machine(), say=quiet)
+    return home
+
+
 @pytest.fixture
-def begun(tmp_path: Path, backbone: Path) -> tuple[Path, Corpus, Options]:
+def begun(made: Path, tmp_path: Path, backbone: Path) -> tuple[Path, Corpus, Options]:
     """A cache of a corpus that a test may change."""
-    write_clips(tmp_path / "audio")
-    corpus, options = corpus_in(tmp_path / "audio"), with_frames(backbone)
-    extract(tmp_path / "c", corpus, options, machine(), say=quiet)
-    return tmp_path / "c", corpus, options
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    folder, corpus = tmp_path / "c", corpus_in(tmp_path / "audio")
+    manifest = load_manifest(folder)
+    here = {"corpus": corpus.name, "corpus_spec": corpus.spec, "audio_root": str(corpus.root)}
+    replace(manifest, about=manifest.about | here).save(folder)
+    return folder, corpus, with_frames(backbone)
 
 
 def test_audio_that_changed_is_named_and_repair_takes_only_that(begun, tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from processes import run_probe, start
+from processes import wait_for as wait_until
 from small_extraction import (
     extracted,
     machine,
@@ -93,28 +95,26 @@ def test_two_workers_one_of_them_killed_make_the_cache_of_a_single_machine(
     assert cache.manifest.history[-1]["utterances"] >= 16
 
 
+def in_its_terminal(words: list[str]) -> None:
+    """`probe WORDS`, whose Ctrl-C goes to all that it starts and to nothing else."""
+    os.setsid()
+    run_probe(words)
+
+
+@pytest.mark.parametrize("actors", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_ctrl_c_in_a_terminal_ends_workers_and_all_and_the_same_command_goes_on(
-    backbone: Path, tmp_path: Path
+    actors: int, backbone: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("ray")
     folder = tmp_path / "c"
     how = ["--split", "dev", "--shard-size", "4", "--device", "cpu", "--backbone", str(backbone)]
-    command = [*PROBE, "extract", str(folder)]
-    with subprocess.Popen(
-        [*command, *how, "--engine", "ray"],
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        while not list(folder.glob("shard-*.h5")):
-            assert process.poll() is None, process.stderr.read() if process.stderr else ""
-            time.sleep(0.005)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-        _, said = process.communicate(timeout=60)
-    assert (process.returncode, "The same command goes on where it stopped" in said) == (
-        130,
-        True,
-    ), said
+    how += ["--engine", "ray", "--actors", str(actors)]
+    process = start(in_its_terminal, ["extract", str(folder), *how], folder=tmp_path)
+    wait_until(process, lambda: list(folder.glob("shard-*.h5")))
+    assert not process.ended(), process.said
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    code, said = process.wait(60), process.said
+    assert (code, "The same command goes on where it stopped" in said) == (130, True), said
     assert verify(folder) == []
     begun = Cache(folder)
     cache = extract(

@@ -22,15 +22,16 @@ from probing.heads.head import load_head
 from probing.runs import Run
 from probing.serving import open_exported
 
-CASES = 500
 
-
-def test_no_reader_of_any_format_fails_otherwise_than_with_a_probe_error(tmp_path: Path) -> None:
-    code, said = in_process("fuzz", CASES, tmp_path)
+@pytest.mark.parametrize("cases", [150, pytest.param(500, marks=pytest.mark.long)])
+def test_no_reader_of_any_format_fails_otherwise_than_with_a_probe_error(
+    cases: int, tmp_path: Path
+) -> None:
+    code, said = in_process("fuzz", cases, tmp_path)
     assert code == 0, said[-3000:]
     counted = re.search(r"^fuzz: (\d+) cases, 0 failures$", said, re.MULTILINE)
     assert counted
-    assert int(counted[1]) >= CASES
+    assert int(counted[1]) >= cases
 
 
 class Payload:

@@ -154,7 +154,10 @@ def test_an_interrupted_repair_leaves_a_cache_that_can_be_read_and_goes_on(
     np.testing.assert_allclose(Cache(folder).layer(2)[0], right, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("sent", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("sent", "exit_code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long)],
+)
 def test_an_interrupted_sweep_writes_no_half_run_and_goes_on(
     sent: signal.Signals, exit_code: int, tmp_path: Path, interrupt, capsys, monkeypatch
 ) -> None:
@@ -181,7 +184,7 @@ def test_an_interrupted_sweep_writes_no_half_run_and_goes_on(
 
 
 def test_an_interrupted_verify_says_so(tmp_path: Path, interrupt, capsys) -> None:
-    Recipe(dim=64).write(tmp_path / "c", names(6000), 30)
+    Recipe(dim=64).write(tmp_path / "c", names(3000), 30)
     started, maps = after(0.5), Path("/proc/self/maps")
 
     def reading() -> bool:
@@ -193,7 +196,7 @@ def test_an_interrupted_verify_says_so(tmp_path: Path, interrupt, capsys) -> Non
 
 
 def test_an_interrupted_evaluation_writes_nothing(tmp_path: Path, interrupt, capsys) -> None:
-    scores = np.random.default_rng(0).normal(size=20_000)
+    scores = np.random.default_rng(0).normal(size=5000)
     lines = [
         f"u{i} - {('bonafide', 'spoof')[i % 2]} {score:.6f}\n" for i, score in enumerate(scores)
     ]

@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import pytest
 from faults.long import in_process
 
 
-def test_what_was_finished_survives_kills_of_extract_repair_and_sweep(tmp_path: Path) -> None:
-    code, said = in_process("kills", 6, tmp_path)
+@pytest.mark.parametrize("each", [1, pytest.param(2, marks=pytest.mark.long)])
+def test_what_was_finished_survives_kills_of_extract_repair_and_sweep(
+    each: int, tmp_path: Path
+) -> None:
+    code, said = in_process("kills", 3 * each, tmp_path)
     assert code == 0, said[-3000:]
     for command in ("extract", "repair", "sweep"):
-        assert f"{command}: 2 kills" in said
+        assert f"{command}: {each} kills" in said

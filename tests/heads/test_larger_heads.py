@@ -96,8 +96,8 @@ def stack_of(head: str, depths: tuple[int, ...] = (1, 3, 3), rate: float = 3e-3)
         ("weighted-sum-kv+mhfa", 3e-3, 6),
         ("sls+sls", 3e-3, 4),
         ("single+nes2net", 1e-2, 8),
-        ("single+conformer", 3e-3, 4),
-        ("single+aasist", 5e-3, 4),
+        pytest.param("single+conformer", 3e-3, 4, marks=pytest.mark.long),
+        pytest.param("single+aasist", 5e-3, 4, marks=pytest.mark.long),
     ],
 )
 def test_it_learns_what_one_layer_says(head: str, rate: float, epochs: int) -> None:
@@ -116,7 +116,13 @@ def test_a_gumbel_choice_finds_the_layer() -> None:
 
 
 @pytest.mark.parametrize(
-    "head", ["se+linear", "gumbel+linear", "gumbel+nes2net", "weighted-sum-kv+mhfa"]
+    "head",
+    [
+        "se+linear",
+        "gumbel+linear",
+        pytest.param("gumbel+nes2net", marks=pytest.mark.long),
+        "weighted-sum-kv+mhfa",
+    ],
 )
 def test_a_stack_trains_as_each_model_alone(head: str) -> None:
     together = fit(stack_of(head).double())

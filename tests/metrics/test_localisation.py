@@ -99,20 +99,21 @@ def test_a_segment_is_spoofed_if_any_part_is_and_has_the_lowest_score_centred_in
     labels, scores = [], []
     for name, own in truth.groupby("utterance_id"):
         pieces = scored[scored["utterance_id"] == name]
-        centre = ((pieces["start"] + pieces["end"]) / 2).to_numpy()
-        for k in range(int(own["end"].max() / resolution) + 1):
+        first, last, score = (pieces[column].to_numpy() for column in ("start", "end", "score"))
+        centre = (first + last) / 2
+        opens, closes = own["start"].to_numpy(), own["end"].to_numpy()
+        bonafide = (own["label"].str.lower() != "spoof").to_numpy()
+        for k in range(int(closes.max() / resolution) + 1):
             begin, end = k * resolution, (k + 1) * resolution
-            inside = own[(own["start"] < end - 1e-7) & (own["end"] > begin + 1e-7)]
+            inside = bonafide[(opens < end - 1e-7) & (closes > begin + 1e-7)]
             if not len(inside):
                 continue
-            own_scores = pieces["score"].to_numpy()[(centre > begin - 1e-7) & (centre < end - 1e-7)]
+            own_scores = score[(centre > begin - 1e-7) & (centre < end - 1e-7)]
             if not len(own_scores):
                 middle = (k + 0.5) * resolution + 1e-6  # a piece may end exactly at the middle
-                own_scores = pieces["score"][
-                    (pieces["start"] <= middle) & (middle < pieces["end"])
-                ].to_numpy()
+                own_scores = score[(first <= middle) & (middle < last)]
             if len(own_scores):
-                labels.append((inside["label"].str.lower() != "spoof").all())
+                labels.append(inside.all())
                 scores.append(own_scores.min())
     found = segments(truth, scored, resolution)
     assert sorted(zip(found.bonafide, found.scores, strict=True)) == sorted(

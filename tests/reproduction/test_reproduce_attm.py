@@ -93,10 +93,20 @@ def reproduce(folder: Path, backbone: Path | str, trees: dict[str, Path], *more:
 
 @pytest.fixture(scope="module")
 def done(trees: dict[str, Path], backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What there is after a run without 2021 DF, then one with all: as a person comes
-    by the data.
-    """
+    """What there is after a run of all corpora."""
     folder = tmp_path_factory.mktemp("done") / "attm"
+    result = reproduce(folder, backbone, trees, "--run")
+    assert result.exit_code == 0, result.output
+    (folder / "said.txt").write_text(result.stdout)
+    return folder
+
+
+@pytest.mark.long
+def test_a_corpus_that_comes_later_is_added(
+    done: Path, trees: dict[str, Path], backbone: Path, tmp_path: Path
+) -> None:
+    """A run without 2021 DF, then one with all: as a person comes by the data."""
+    folder = tmp_path / "attm"
     first = reproduce(
         folder, backbone, {name: trees[name] for name in ("2019-la", "2021-la")}, "--run"
     )
@@ -111,8 +121,13 @@ def done(trees: dict[str, Path], backbone: Path, tmp_path_factory: pytest.TempPa
     second = reproduce(folder, backbone, trees, "--run")
     assert second.exit_code == 0, second.output
     assert second.stderr.count("Nothing to do: every utterance is in the cache.") == 2
-    (folder / "said.txt").write_text(second.stdout)
-    return folder
+    assert_same_results(done, folder)
+
+
+def assert_same_results(*folders: Path) -> None:
+    """Two runs found the same, but for costs."""
+    tables = [Run(folder / "attm.run").results for folder in folders]
+    pd.testing.assert_frame_equal(*(one[one["experiment"] != "cost"] for one in tables))
 
 
 def test_every_corpus_is_extracted_and_evaluated_on(done: Path) -> None:
@@ -175,10 +190,7 @@ def test_the_commands_listed_make_the_same_run(
     for command in commands:
         result = CliRunner().invoke(app, shlex.split(command)[1:])
         assert result.exit_code == 0, result.output
-    first, second = (Run(folder / "attm.run") for folder in (done, tmp_path / "attm"))
-    pd.testing.assert_frame_equal(
-        *(one.results[one.results["experiment"] != "cost"] for one in (first, second))
-    )
+    assert_same_results(done, tmp_path / "attm")
 
 
 def test_without_the_corpus_to_train_on_nothing_is_run(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from functools import cache
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -43,17 +45,34 @@ def quiet(text: str) -> None:
 
 def speech(i: int, n_samples: int) -> np.ndarray:
     """The middle of a clip of the demo corpus."""
-    samples, _ = soundfile.read(sorted(DEMO.glob("*.opus"))[7 * i], dtype="float32")
+    samples = _decoded(i)
     start = max(0, (len(samples) - n_samples) // 2)
     return np.resize(samples[start : start + n_samples], n_samples)
+
+
+@cache
+def _decoded(i: int) -> np.ndarray:
+    samples, _ = soundfile.read(sorted(DEMO.glob("*.opus"))[7 * i], dtype="float32")
+    return samples
 
 
 def write_clips(folder: Path) -> None:
     """16 clips of 0.25 to 1 s, some of the same length, in several formats."""
     folder.mkdir(parents=True)
+    for name, content in _clips().items():
+        (folder / name).write_bytes(content)
+
+
+@cache
+def _clips() -> dict[str, bytes]:
+    """The files of `write_clips`, encoded once."""
+    files = {}
     for i, n_samples in enumerate(LENGTHS):
-        suffix = (".wav", ".flac", ".wav", ".ogg")[i % 4]
-        soundfile.write(folder / f"clip é{i:02d}{suffix}", speech(i, n_samples), 16000)
+        kind = ("wav", "flac", "wav", "ogg")[i % 4]
+        encoded = BytesIO()
+        soundfile.write(encoded, speech(i, n_samples), 16000, format=kind)
+        files[f"clip é{i:02d}.{kind}"] = encoded.getvalue()
+    return files
 
 
 def manifest_of(folder: Path, names: Iterable[str] | None = None) -> Path:
