@@ -2,6 +2,7 @@
 which come first.
 """
 
+import gc
 import os
 import re
 import signal
@@ -15,6 +16,8 @@ from xdist.scheduler import LoadScopeScheduling
 
 # before anything imports torch; processes started by a test have it too
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# what is imported is a million objects that every collection of cycles would look at
+gc.set_threshold(20_000)
 # on every machine, whatever else runs there
 settings.register_profile("alike", deadline=None, derandomize=True)
 settings.load_profile("alike")
@@ -73,6 +76,12 @@ class ByFile(LoadScopeScheduling):
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
     return ByFile(config, log)  # type: ignore[arg-type]
+
+
+def pytest_collection_finish() -> None:
+    """Take what is imported by now as there for good."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
