@@ -6,6 +6,7 @@ once, computes nothing, and is copied (`fork`) for every process asked for.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import multiprocessing.forkserver
 import os
@@ -133,6 +134,8 @@ def _work(
 ) -> None:
     import warnings
 
+    # what the server imported stays shared: a collection of cycles would copy its pages
+    gc.freeze()
     warnings.simplefilter("ignore")
     os.environ.clear()
     os.environ.update(environment)
