@@ -129,8 +129,10 @@ def bare(product: Shape, rounds: int) -> float:
 
 
 @torch.inference_mode()
-def shares(backbone: Backbone) -> dict[str, float]:
-    """Share of each part in one round."""
+def shares(backbone: Backbone) -> dict[str, tuple[float, float]]:
+    """Of each part in one round: its share of the rate of bare products, and its share of the time
+    of the pass.
+    """
     clips = clips_of([SECONDS] * BATCH)
     watch = Watch(backbone._encoder)
     try:
@@ -144,12 +146,10 @@ def shares(backbone: Backbone) -> dict[str, float]:
         part: sum(n * bare(product, 3) for product, n in found.items())
         for part, found in watch.products.items()
     }
-    found = {part: alone[part] / watch.seconds[part] for part in PARTS if watch.seconds[part]}
-    found["the whole pass"] = sum(alone.values()) / whole
-    found["seconds of the pass"] = whole
-    for part in PARTS:
-        found[f"time in {part} / pass"] = watch.seconds[part] / whole
-    return found
+    parts = {
+        part: (alone[part] / watch.seconds[part], watch.seconds[part] / whole) for part in PARTS
+    }
+    return {**parts, "the whole pass": (sum(alone.values()) / whole, 1.0)}
 
 
 def main() -> None:
@@ -168,12 +168,13 @@ def main() -> None:
             backbone = backbone.truncate(given.depth)
         shares(backbone)  # does not count
         rounds = [shares(backbone) for _ in range(given.rounds)]
-        for what in rounds[0]:
-            values = [found[what] for found in rounds]
+        for part in rounds[0]:
+            reached, of_pass = zip(*(found[part] for found in rounds), strict=True)
             figure(
-                f"WavLM {name}, {backbone.n_layers} blocks, {what}",
-                statistics.median(values),
-                f"{min(values):.3f} to {max(values):.3f}",
+                f"share of the rate of bare products, WavLM {name}, {part}",
+                statistics.median(reached),
+                f"{min(reached):.3f} to {max(reached):.3f}; "
+                f"{statistics.median(of_pass):.0%} of the time",
             )
 
 

@@ -52,6 +52,22 @@ BENCHMARKS = (
         },
     ),
     Benchmark(
+        "products",
+        "product_shares.py",
+        (),
+        {
+            f"share of the rate of bare products, WavLM {shape}, {part}": aim
+            for shape in ("base", "large")
+            for part, aim in {
+                "linear layers": ">= 0.85",
+                "attention": ">= 0.85",
+                "front end": ">= 0.85",
+                "positional convolution": "",
+                "the whole pass": ">= 0.85",
+            }.items()
+        },
+    ),
+    Benchmark(
         "reading",
         "reading_speed.py",
         (),

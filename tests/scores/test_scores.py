@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from metrics.published import SCORES, needs_scores
 
@@ -69,6 +69,7 @@ ROWS = st.tuples(NAMES, NAMES, st.sampled_from(["bonafide", "spoof"]), FLOATS)
     suffix=st.sampled_from([".txt", ".tsv", ".txt.gz"]),
     rows=st.lists(ROWS, min_size=1, max_size=8, unique_by=lambda row: row[0]),
 )
+@settings(max_examples=40)
 def test_what_is_written_is_read(
     form: Form,
     suffix: str,
