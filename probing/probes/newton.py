@@ -19,6 +19,7 @@ from probing.probes.features import Features
 
 MAX_NEWTON_STEPS = 100
 MAX_GRADIENT_STEPS = 200
+LONGEST = 30.0  # most that a step moves a margin of many classes
 
 State = tuple[torch.Tensor, ...]
 
@@ -218,6 +219,11 @@ def minimise(
         old_margins = margins[at]
         step_margins = products.margins(step, of)
         length = torch.ones_like(slope)[:, None]
+        if products.n > 1:
+            # further out a softmax is flat: a class that a step has taken there comes back slowly,
+            # or, in float32, never
+            moved = step_margins.abs().amax(dim=(1, 2))
+            length = (LONGEST / moved).clamp(max=1)[:, None].to(length)
         for _ in range(40):
             new = old + length * step
             new_margins = old_margins + length[..., None] * step_margins

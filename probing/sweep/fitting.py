@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from probing.probes import Scaling, fit_logistic, fit_selections
 from probing.probes.logistic import Solution, fit_multinomial
 from probing.probes.ridge import fit_ridge
+from probing.probes.selections import fit_each_selection
 from probing.sweep.dividing import fold_parts
 from probing.sweep.split import EVAL, Split
 from probing.targets.metrics import CLASSES, NUMBER
@@ -162,7 +163,8 @@ def _solve(
     """
     dtype = torch.float32 if task.name == CLASSES else product_dtype(task, train)
     if rows is not None and task.name != NUMBER:
-        return fit_selections(
+        fit_rows = fit_each_selection if task.name == CLASSES else fit_selections
+        return fit_rows(
             train, targets, rows, strengths, tolerance=TOLERANCE, dtype=dtype, fit=_classifier(task)
         )
     scaling = Scaling.of(train, dtype)

@@ -1,5 +1,7 @@
 """Probes of many classes are those of scikit-learn, solved together."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,8 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from probing.probes import LinearProbe, LinearProbeCV, fit_logistic, fit_multinomial
+from probing.probes import LinearProbe, LinearProbeCV, Scaling, fit_logistic, fit_multinomial
+from probing.probes.selections import fit_each_selection, fit_selections
 
 STRENGTHS = (1e-3, 0.1, 10.0)
 
@@ -116,3 +119,39 @@ def test_a_fold_without_a_class_is_refused() -> None:
     folds = [(np.flatnonzero(y != 2), np.flatnonzero(y == 2))]
     with pytest.raises(ValueError, match="fold 1 of 1 trains on none of one class"):
         LinearProbeCV(cv=folds).fit(x, y)
+
+
+def test_many_classes_of_few_rows_converge_in_float32_to_the_solution_of_float64() -> None:
+    # undamped steps took a class here so far out that no later one brought it back
+    n_classes, dim = 120, 160
+    generator = np.random.default_rng(2)
+    y = np.concatenate([np.repeat(np.arange(n_classes), 4), np.arange(n_classes // 2)])
+    x = generator.normal(size=(n_classes, dim))[y] * 0.6 + generator.normal(size=(len(y), dim))
+    features = torch.from_numpy(x.astype(np.float32))[None]
+    targets = torch.from_numpy(y)[None]
+    scores = []
+    for dtype, tolerance in ((torch.float32, 1e-6), (torch.float64, 1e-9)):
+        z = Scaling.of(features, dtype).apply(features, dtype)
+        found = fit_multinomial(z, targets, [1.0], n_classes=n_classes, tolerance=tolerance)
+        scores.append(z[0].double() @ found.weight[0, 0, 0].T + found.bias[0, 0, 0])
+    single, double = (margins.log_softmax(dim=1) for margins in scores)
+    assert (single - double).abs().max() < 0.05
+    assert torch.equal(single.argmax(dim=1), double.argmax(dim=1))
+
+
+def test_selections_one_after_another_are_those_of_one_solve() -> None:
+    generator = np.random.default_rng(0)
+    y = np.arange(90) % 3
+    x = torch.from_numpy(generator.normal(size=(1, 90, 5)) + y[:, None] * 3.0 + 7)
+    rows = torch.from_numpy(generator.random((4, 90)) < 0.7)
+    arguments = (x, torch.from_numpy(y), rows, [0.01, 1.0])
+    how = {
+        "tolerance": 1e-10,
+        "dtype": torch.float64,
+        "fit": partial(fit_multinomial, n_classes=3),
+    }
+    together = fit_selections(*arguments, **how)
+    alone = fit_each_selection(*arguments, **how)
+    for one, other in zip(together, alone, strict=True):
+        assert one.shape == other.shape
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-6)
