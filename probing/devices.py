@@ -20,28 +20,28 @@ OFTEN_TYPED = {
 
 
 class DeviceUnavailable(ProbeError, RuntimeError):
-    """The device asked for is not on this machine."""
+    """The device that was named is not on this machine."""
 
 
-def check_device_name(asked: str, here: str = "") -> None:
+def check_device_name(name: str, here: str = "") -> None:
     """Raise DeviceUnavailable where a name is none of EXPECTED; `here` says which devices this
     machine has.
     """
-    if not isinstance(asked, str) or not FORM.fullmatch(asked):
-        kind, _, index = str(asked).lower().partition(":")
+    if not isinstance(name, str) or not FORM.fullmatch(name):
+        kind, _, index = str(name).lower().partition(":")
         meant = OFTEN_TYPED.get(kind, kind)
         meant = f"{meant}:{index}" if index and meant in ("cuda", "xpu") else meant
         meant = meant if FORM.fullmatch(meant) else "auto"
         raise DeviceUnavailable(
-            f"unknown device {asked!r}; expected {EXPECTED}{here}. Type {argument('device', meant)}"
+            f"unknown device {name!r}; expected {EXPECTED}{here}. Type {argument('device', meant)}"
         )
 
 
-def find_device(asked: str = "auto", *, double: bool = False) -> torch.device:
+def find_device(name: str = "auto", *, double: bool = False) -> torch.device:
     """The device that a name means.
 
     Args:
-        asked: `auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `xpu`, `mps`.
+        name: `auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `xpu`, `mps`.
         double: it is to compute in float64, which mps cannot.
 
     Raises:
@@ -60,20 +60,20 @@ def find_device(asked: str = "auto", *, double: bool = False) -> torch.device:
         *(f"{kind}:{i}" for kind, n in n_of.items() for i in range(n)),
         *(["mps"] if mps else []),
     ]
-    check_device_name(asked, f"; this machine has {', '.join(found)}")
-    if double and asked == "mps":
+    check_device_name(name, f"; this machine has {', '.join(found)}")
+    if double and name == "mps":
         raise DeviceUnavailable(
             f"{argument('device', 'mps')}: it has no float64, in which probes are solved. Type "
             f"{argument('device', 'cpu')}"
         )
-    if asked == "auto":
+    if name == "auto":
         several = [kind for kind, n in n_of.items() if n]
         return torch.device(several[0] if several else "mps" if mps and not double else "cpu")
-    device = torch.device(asked)
+    device = torch.device(name)
     there = {"cpu": True, "mps": mps, **{kind: (device.index or 0) < n for kind, n in n_of.items()}}
     if not there[device.type]:
         raise DeviceUnavailable(
-            f"{argument('device', asked)}: PyTorch {torch.__version__} finds no such device "
+            f"{argument('device', name)}: PyTorch {torch.__version__} finds no such device "
             f"here, only {', '.join(found)}. Type {argument('device', found[-1])}, or install a "
             "PyTorch built for yours."
         )

@@ -106,14 +106,14 @@ class Option:
 
 
 def option(default: Any, help: str = "", **known: Any) -> Any:
-    """Declare an option as a field of a dataclass; see `Option` for what may be said of it.
+    """Declare an option as a field of a dataclass; see `Option` for what may be given.
 
     With `syntax` and `text`, the default is what the text means.
     """
-    told = Option(help, **known)
-    if told.syntax is not None and told.text is not None:
-        default = told.syntax.read(told.text)
-    return field(default=default, metadata={Option: told})
+    declared = Option(help, **known)
+    if declared.syntax is not None and declared.text is not None:
+        default = declared.syntax.read(declared.text)
+    return field(default=default, metadata={Option: declared})
 
 
 def options_of(kind: type) -> dict[str, Option]:
@@ -253,10 +253,10 @@ def differences(made: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
         here, there = after.get(path), before.get(path)
         if here == there or ((path not in before or path not in after) and not (here or there)):
             continue
-        told = f"{path[-1]} {_shortened(there)} there, {_shortened(here)} wanted"
+        values = f"{path[-1]} {_shortened(there)} there, {_shortened(here)} wanted"
         found.append(
             {"utterances": "other utterances or labels", "audio": "other audio files"}.get(
-                path[0], told
+                path[0], values
             )
         )
     return "; ".join(dict.fromkeys(found))

@@ -54,16 +54,16 @@ def seal(
         content: what it says, as JSON.
         leave_out: names in the folder that may change later.
     """
-    said = json.loads(json.dumps(content))  # as it will be read
+    sealed = json.loads(json.dumps(content))  # as it will be read
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     names = {path.relative_to(folder).as_posix(): path for path in paths}
-    said[FILES] = {
+    sealed[FILES] = {
         name: [path.stat().st_size, crc32_of_file(path)]
         for name, path in names.items()
         if name != record and PurePosixPath(name).parts[0] not in leave_out
     }
-    said[CHECKSUM] = _checksum(said)
-    replace_file(folder / record, _text(said).encode())
+    sealed[CHECKSUM] = _checksum(sealed)
+    replace_file(folder / record, _text(sealed).encode())
 
 
 def read_record(path: Path) -> tuple[dict[str, Any], Files | None]:

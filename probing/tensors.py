@@ -42,8 +42,8 @@ def errors_of_the_disk(path: Path) -> Iterator[None]:
         if isinstance(error.__context__, OSError):
             raise error.__context__ from error
         if not any(
-            told in str(error)
-            for told in ("unexpected pos", "file write failed", "PytorchStreamWriter")
+            words in str(error)
+            for words in ("unexpected pos", "file write failed", "PytorchStreamWriter")
         ):
             raise
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error

@@ -1,4 +1,4 @@
-"""Threads that work on a list beside each other."""
+"""Threads that work on a list in parallel."""
 
 from concurrent.futures import ThreadPoolExecutor
 

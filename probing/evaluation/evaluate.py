@@ -60,23 +60,23 @@ class Evaluation:
         counts = self.trials["label"].value_counts()
         low = 100 * self.eer.low
         high = 100 * self.eer.high
-        said = (
+        text = (
             f"EER {100 * self.eer.value:.2f} % (95 % interval {low:.2f} to {high:.2f}, "
             f"{self.drawn}) on {counts['bonafide']} bona fide + {counts['spoof']} spoof"
         )
         if self.eer.low <= 0.5 <= self.eer.high:
-            said += ", not shown to be better than chance"
+            text += ", not shown to be better than chance"
         if self.eer.low > 0.5:
-            said += (
+            text += (
                 ". Higher scores must mean bona fide, and the sign of these looks turned: turned "
                 f"back, their EER is {100 - 100 * self.eer.value:.2f} %"
             )
         if self.comparison is None:
-            return said
+            return text
         by = self.comparison.difference
         sure = "" if by.low > 0 or by.high < 0 else ", which may be chance"
         return (
-            f"{said}. The EER of the other system is {100 * (self.eer.value - by.value):z.2f} %, "
+            f"{text}. The EER of the other system is {100 * (self.eer.value - by.value):z.2f} %, "
             f"a difference of {100 * by.value:+z.2f} points [{100 * by.low:+z.2f}, "
             f"{100 * by.high:+z.2f}]{sure}"
         )

@@ -55,16 +55,16 @@ class SasvEvaluation:
     def sentence(self) -> str:
         """The pooled figures in words."""
         row = self.table.iloc[0]
-        said = []
+        figures = []
         if "a_dcf" in row:
-            said.append(
+            figures.append(
                 f"a-DCF {row['a_dcf']:.4f} [{row['a_dcf_low']:.4f}, {row['a_dcf_high']:.4f}]"
             )
         if "t_eer" in row:
             value, low, high = (100 * row[name] for name in ("t_eer", "t_eer_low", "t_eer_high"))
-            said.append(f"t-EER {value:.2f} % [{low:.2f}, {high:.2f}]")
+            figures.append(f"t-EER {value:.2f} % [{low:.2f}, {high:.2f}]")
         counted = " + ".join(f"{row[f'n_{key}']:,.0f} {key}" for key in KEYS)
-        text = f"{', '.join(said)} (95 % intervals, {self.drawn}) on {counted} trials"
+        text = f"{', '.join(figures)} (95 % intervals, {self.drawn}) on {counted} trials"
         if self.difference is None:
             return text
         by = self.difference

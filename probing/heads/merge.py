@@ -90,13 +90,15 @@ class Merge(nn.Module):
         """
 
     def rank(self, layers: Sequence[int]) -> None:
-        """Told which layers say most alone, the best first, before a training that knows; for
-        merges that select.
+        """Take the layers in the order of their probes alone, best first; for merges that select.
+
+        Called before a training, if these are known.
         """
 
     def learn(self, n_before: int) -> None:
-        """Told before a batch in training how many utterances came before; for merges that draw
-        anew for each.
+        """Take how many utterances were learned from before a batch; for merges that draw anew.
+
+        Called before each batch of a training.
         """
 
     def values_per_vector(self) -> int:
@@ -139,7 +141,7 @@ def draw(
     scale: float | Sequence[float],
     sizes: Sequence[tuple[int, ...]] | None = None,
 ) -> None:
-    """Fill the parameters of each model from N(0, scale) by its own generator.
+    """Draw the parameters of each model from N(0, scale) by its own generator.
 
     `sizes` tells of the first dimensions how much of them a model uses; the rest stays as it is, so
     that what is drawn does not depend on how deep the stack is.

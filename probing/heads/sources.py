@@ -19,7 +19,7 @@ from torch import Tensor
 from cache import Cache
 
 T = TypeVar("T")
-FRAME_COPIES = 6  # of a batch of frames: two ahead, in hand, standardised, merged, gradients
+FRAME_COPIES = 6  # of a batch of frames: two ahead, the one in use, standardised, merged, gradients
 
 
 @dataclass(frozen=True)
@@ -193,9 +193,7 @@ class FrameSource:
 
 
 def prefetched(items: Iterable[T], ahead: int = 2) -> Iterator[T]:
-    """The items of an iterable, computed by a thread at most `ahead` items before they are asked
-    for.
-    """
+    """The items of an iterable, computed by a thread at most `ahead` items before their turn."""
     queue: Queue[tuple[str, Any]] = Queue(ahead)
     stop = Event()
 
@@ -206,7 +204,7 @@ def prefetched(items: Iterable[T], ahead: int = 2) -> Iterator[T]:
                 if stop.is_set():
                     return
             queue.put(("end", None))
-        except BaseException as error:  # told to the reader
+        except BaseException as error:  # raised where the items are read
             queue.put(("error", error))
 
     thread = Thread(target=work, daemon=True)

@@ -14,7 +14,7 @@ from .backends import make_backend
 from .kinds import BACKENDS, MERGES
 from .merges import RANK, make_merge
 
-STACKS_AT_ONCE = 2  # at work beside each other on a CPU
+STACKS_AT_ONCE = 2  # at work in parallel on a CPU
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Threads that work on stacks of heads beside each other."""
+"""Threads that work on stacks of heads in parallel."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ R = TypeVar("R")
 
 
 class Workers:
-    """Works on a few stacks beside each other, where they are on a CPU, the cores shared out
-    evenly.
+    """Works on a few stacks in parallel if they are on a CPU, the cores shared out evenly.
 
     Many products of a head are too small to be split between cores; what is done between two steps
     is smaller still, so that the thread that hands out the work splits nothing either.

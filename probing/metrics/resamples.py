@@ -226,7 +226,7 @@ def _levels(
         note = f"by utterance, since the {trials} are of one {units}"
         return {kind: by_trial(clusters, of) for kind, of in rows.items()}, note, True
     levels = {kind: one for kind, (one, _) in found.items() if one is not None}
-    said = [
+    notes = [
         f"not by {name}, as the {_words(called[kind], 'trials')} are of one"
         for kind, (_, alone) in found.items()
         for name in alone
@@ -237,8 +237,8 @@ def _levels(
         for name, size in zip(one.names, one.sizes, strict=True)
         if size < FEW_CLUSTERS and name != UTTERANCE
     ]
-    said += [f"from {' and '.join(few)} only, so that it is rough"] if few else []
-    return levels, "; ".join(said), False
+    notes += [f"from {' and '.join(few)} only, so that it is rough"] if few else []
+    return levels, "; ".join(notes), False
 
 
 def _words(*words: str) -> str:

@@ -279,9 +279,10 @@ def _finished(wanted: Reproduction, name: str) -> bool:
     except CacheMissing:
         return False
     options = cache.about.get("options", {})
-    asked = wanted.extraction
+    options_wanted = wanted.extraction
     same = all(
-        options.get(key) == getattr(asked, key) for key in ("backbone", "revision", "seconds")
+        options.get(key) == getattr(options_wanted, key)
+        for key in ("backbone", "revision", "seconds")
     )
     there = set(wanted.splits(name)) <= set(cache.utterances["split"])
-    return cache.finished and there and same and set(asked.tiers) <= set(cache.tiers)
+    return cache.finished and there and same and set(options_wanted.tiers) <= set(cache.tiers)

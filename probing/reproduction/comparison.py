@@ -16,7 +16,7 @@ def compare(found: Run, backbone: str, tuned_figures: TunedFigures | None = None
 
     Args:
         found: a run of `run`.
-        backbone: as it was asked for.
+        backbone: as it was named.
         tuned_figures: of the tuned model, if there is one.
 
     Returns:

@@ -1,5 +1,5 @@
 """Simultaneous intervals: those of all layers of a run hold at once, so that any layer may be
-picked by looking.
+picked by eye.
 
 Of 13 intervals at 95 % that each hold by themselves, one or another misses often; these are wider,
 by what the largest deviation among the layers needs on the same resamples (see

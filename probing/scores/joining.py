@@ -25,7 +25,7 @@ def join(
             or the folder of an audio file are one.
         split: value of the column `split`; default all that any score is of, or `eval` where that
             is among them.
-        say: told if ids were joined without their suffix or folder.
+        say: where to put that ids were joined without their suffix or folder.
 
     Raises:
         ProbeError: an utterance is there twice, has no score, is unknown, or has another label than
@@ -78,10 +78,10 @@ def join(
         f"Score them all, or name the {argument('split')} that was scored",
     )
     if "label" in scores:
-        said = merged["utterance_id"].map(scores.set_index("utterance_id")["label"])
+        labels = merged["utterance_id"].map(scores.set_index("utterance_id")["label"])
         _refuse(
             merged,
-            said != merged["label"],
+            labels != merged["label"],
             "have another label in the scores",
             "Name the corpus they were made on",
         )

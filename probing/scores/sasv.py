@@ -67,7 +67,7 @@ def sasv_trials(
         asv: verification scores of the same trials: the other half where the scores are a
             countermeasure's.
         split: value of the column `split` of the keys; default all.
-        say: told how many trials the keys mark as dummies, which are left out as the official
+        say: where to put how many trials are dummies by the keys, and left out as the official
             package does, and if a column called `score` was taken for joint scores.
 
     Returns:
@@ -271,8 +271,8 @@ def _joined(scores: pd.DataFrame, keys: pd.DataFrame, what: str) -> pd.DataFrame
         f"Score them all, or name the keys of those scored, {argument('keys', 'FILE')}",
     )
     if KIND in scores:
-        said = keys[names].merge(scores[[*names, KIND]], on=names, how="left")[KIND]
-        wrong = said.ne(merged[KIND]) & said.notna()
+        kinds = keys[names].merge(scores[[*names, KIND]], on=names, how="left")[KIND]
+        wrong = kinds.ne(merged[KIND]) & kinds.notna()
         _refuse(
             merged,
             wrong,

@@ -66,8 +66,8 @@ def read_table(
             the form.
     """
     orders = {n: (form,) if isinstance(form, str) else form for n, form in forms.items()}
-    told = [f"`{form[0]}`" for form in orders.values()]
-    expected = " or ".join([*told, f"a header with {','.join(needed)}"])
+    forms_known = [f"`{form[0]}`" for form in orders.values()]
+    expected = " or ".join([*forms_known, f"a header with {','.join(needed)}"])
     try:
         rows = _rows(path)
     except FileNotFoundError as error:
@@ -118,9 +118,7 @@ def _order(orders: tuple[str, ...], rows: list[list[str]], path: Path) -> list[s
 
 
 def _fits(names: list[str], rows: list[list[str]], names_are_whole: bool = False) -> bool:
-    """Whether labels are labels and scores are numbers; and, if asked, whether no utterance is
-    called as a fraction.
-    """
+    """Whether labels are labels and scores are numbers, and optionally no name is a fraction."""
     for name, column in zip(
         names, zip(*(row for row in rows if len(row) == len(names)), strict=True), strict=True
     ):

@@ -38,7 +38,7 @@ class BestHead:
     metric: str = "eer"
 
     def sentence(self, known: Key) -> str:
-        """In words; `known` is the head and depth whose eval EER was said already."""
+        """In words; `known` is the head and depth whose eval EER is given already."""
         if self.n == 1:
             return ""
         metric = METRICS[self.metric]
@@ -48,15 +48,15 @@ class BestHead:
             if self.price >= 0.0005
             else ""
         )
-        said = (
+        text = (
             f" {highest} dev {metric.called} of {self.n} heads and depths: {self.head} on layers "
             f"1..{self.depth}, {metric.text(self.dev)}{price}"
         )
         if (self.head, self.depth) == known:
-            return said + "."
+            return text + "."
         chance = "" if self.better_than_chance else ", not shown to be better than chance"
         at_eval = metric.interval(self.at_eval.value, self.at_eval.low, self.at_eval.high)
-        return f"{said}; eval {metric.called} {at_eval}{chance}."
+        return f"{text}; eval {metric.called} {at_eval}{chance}."
 
 
 def find_best(

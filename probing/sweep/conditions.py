@@ -64,7 +64,7 @@ def conditions_of(
     Args:
         splits: part -> utterances.
         factors: columns.
-        say: told which conditions have too few trials.
+        say: where to put which conditions have too few trials.
 
     Raises:
         ProbeError: no corpus has such a column.

@@ -135,7 +135,7 @@ class ControlTaskFinding:
         """The finding in words."""
         metric = METRICS[self.metric]
 
-        def told(control: float, more: Interval) -> str:
+        def in_words(control: float, more: Interval) -> str:
             sign = "-" if more.value < 0 else ""
             ends = ", ".join(metric.number(metric.scale * end) for end in (more.low, more.high))
             return (
@@ -146,14 +146,14 @@ class ControlTaskFinding:
         seeds = f"{self.n_seeds} seed{'s' if self.n_seeds > 1 else ''}"
         lead = (
             f"Control task, a fixed random label for each {self.column} ({seeds}): layer "
-            f"{self.layer} has {told(self.control, self.selectivity)}"
+            f"{self.layer} has {in_words(self.control, self.selectivity)}"
         )
         if self.selective == self.layer:
             return f"{lead}, the highest on dev."
         return (
             f"{lead}; most selective on dev is layer {self.selective}, with "
             f"{metric.text(self.selective_value)}, and "
-            f"{told(self.selective_control, self.selective_selectivity)}."
+            f"{in_words(self.selective_control, self.selective_selectivity)}."
         )
 
     def as_dict(self) -> dict[str, Any]:

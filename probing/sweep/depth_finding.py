@@ -76,9 +76,9 @@ class DepthFinding:
 
     def sentence(self) -> str:
         """The finding in words."""
-        said = self._of_depth()
+        text = self._of_depth()
         return (
-            said + self.best.sentence((self.head, self.depth or self.full)) if self.best else said
+            text + self.best.sentence((self.head, self.depth or self.full)) if self.best else text
         )
 
     def _of_depth(self) -> str:
@@ -121,16 +121,16 @@ class DepthFinding:
         )
         form = "+.1f" if metric.share else "+.3g"
         lost = " lost" if metric.higher_is_better else ""
-        said = (
+        text = (
             " This does not say that more layers are needed: "
             f"{self.first} have {first:{form}} {metric.step}".rstrip()
             + f"{lost}, and up to {most:{form}} are not excluded (one-sided 95 %), where "
             f"{metric.number(allowed)} are allowed"
         )
         if self.needed is None:
-            return said + "."
+            return text + "."
         return (
-            f"{said}; if both were equally good, about {self.needed:,} {self.unit}s instead of "
+            f"{text}; if both were equally good, about {self.needed:,} {self.unit}s instead of "
             f"{self.fewest:,} (and as many times the rest) would show it in four corpora of five."
         )
 

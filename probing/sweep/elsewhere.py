@@ -66,17 +66,17 @@ class UnseenFinding:
 
     def sentence(self) -> str:
         """The figures in words."""
-        said = []
+        sentences = []
         for where, means in self.means.items():
             unseen, seen = means[self.layer]
             lowest = _lowest({layer: mean for layer, (mean, _) in means.items()})
-            said.append(
+            sentences.append(
                 f"Attacks left out of the training, {where}: layer {self.layer} has a mean EER "
                 f"of {100 * unseen:.1f} % over {self.attacks[where]} attacks, {100 * seen:.1f} % "
                 "when trained with them; lowest "
                 f"{100 * means[lowest[0]][0]:.1f} % at {_layers(lowest)}."
             )
-        return " ".join(said)
+        return " ".join(sentences)
 
     def as_dict(self) -> dict[str, Any]:
         """For the run record."""

@@ -54,8 +54,7 @@ def erase_layers(
     memory_gb: float = 2.0,
     max_units: int = 50_000,
 ) -> Iterator[tuple[int, list[Round]]]:
-    """Erase what the probe of each layer reads, probe again, and so on; layers beside each other as
-    memory allows.
+    """Erase what the probe of each layer reads, probe again, and so on; layers in parallel.
 
     Args:
         splits: part -> utterances or units, of one division.

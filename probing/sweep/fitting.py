@@ -239,8 +239,8 @@ def cross_validate(
 
     Returns:
         A probe a labelling: its scores of `eval` are those of the probe trained without that fold,
-        its scores of `dev` those of the probe chosen on it; weights are means over the folds, for
-        looking at.
+        its scores of `dev` those of the probe chosen on it; weights are means over the folds,
+        to be shown.
     """
     parts = list(fold_parts(folds))
     n = len(parts)

@@ -43,10 +43,9 @@ def probe_layers(
     max_units: int = 50_000,
     controls: Sequence[dict[str, Split]] = (),
 ) -> Iterator[tuple[int, list[Probe], list[Probe]]]:
-    """Read and fit layer after layer, several beside each other, as many as there are cores and the
-    memory holds.
+    """Read and fit layer after layer, as many in parallel as there are cores and memory.
 
-    Of evaluation sets a block at a time is read, however large they are.
+    Evaluation sets are read a block at a time, however large they are.
 
     Args:
         splits: part -> utterances, of caches with a pooled tier; the true labels.
@@ -68,7 +67,7 @@ def probe_layers(
     cache = splits["train"].cache
     task = splits["train"].task
     fitted_on = {part: sampled(splits[part], max_units) for part in ("train", "dev")}
-    asked = [*[splits] * len(labellings), *controls]
+    labelled = [*[splits] * len(labellings), *controls]
     labellings = [
         *labellings,
         *({part: control[part].target for part in fitted_on} for control in controls),
@@ -124,8 +123,10 @@ def probe_layers(
             )
         del features_by_part
         for part, split in scored.items():
-            of = [one[part] for one in (*asked, *[splits] * len(selected))]
-            add_scores(layer, [*probes, *selected], part=part, split=split, device=device, asked=of)
+            of = [one[part] for one in (*labelled, *[splits] * len(selected))]
+            add_scores(
+                layer, [*probes, *selected], part=part, split=split, device=device, labelled=of
+            )
         return layer, probes, selected
 
     at_once = 1 if torch.device(device).type != "cpu" else int(memory_gb * 1e9 / needed)
@@ -158,14 +159,19 @@ def add_scores(
     part: str,
     split: Split,
     device: str = "cpu",
-    asked: Sequence[Split] | None = None,
+    labelled: Sequence[Split] | None = None,
 ) -> None:
-    """Score every trial of a split, reading a block at a time, and add that to the probes'
-    `scores`.
+    """Score every trial of a split, reading a block at a time; add that to the probes' `scores`.
 
-    `asked` are the same trials with what each probe is asked, where that is not one for all.
+    Args:
+        layer: which.
+        probes: K of them.
+        part: under which scores are kept.
+        split: the trials.
+        device: where to multiply.
+        labelled: (K,) the same trials with the labels of each probe, if these differ.
     """
-    asked = asked or [split] * len(probes)
+    labelled = labelled or [split] * len(probes)
     scores: NDArray[Any] | None = None
     for rows, features in _blocks(split, layer, max(1, READ_VALUES // probes[0].weight.shape[-1])):
         of_block = scores_of(probes, features, device)
@@ -173,7 +179,7 @@ def add_scores(
             of_block = np.stack(
                 [
                     of.task.compact(of.target[rows], one)
-                    for of, one in zip(asked, of_block, strict=True)
+                    for of, one in zip(labelled, of_block, strict=True)
                 ]
             )
         if scores is None:
@@ -222,7 +228,7 @@ def features_of(split: Split, layer: int, table: pd.DataFrame) -> NDArray[Any]:
 
 
 def beside(work: Callable[[T], R], items: Sequence[T], at_once: int) -> Iterator[R]:
-    """Results in order, of `at_once` items beside each other but no more than cores, which are
+    """Results in order, of `at_once` items in parallel but no more than cores, which are
     shared out evenly.
 
     A core to itself is worth more to a solver than a share in all: its products are too small to be

@@ -26,7 +26,7 @@ class Margin:
     points: bool = False
 
     @classmethod
-    def of(cls, told: float | str) -> Margin:
+    def of(cls, given: float | str) -> Margin:
         """Read `0.1` (relative) or `2pt` (points of EER).
 
         >>> Margin.of("2pt")
@@ -34,7 +34,7 @@ class Margin:
         >>> Margin.of(0.1)
         Margin(value=0.1, points=False)
         """
-        text = str(told).strip()
+        text = str(given).strip()
         points = text.endswith(POINTS)
         try:
             value = float(text.removesuffix(POINTS))
@@ -43,7 +43,7 @@ class Margin:
         if not 0 <= value < (100 if points else 10):
             raise OptionError(
                 "margin",
-                told,
+                given,
                 "expected a finite number from 0 on, as 0.1 for ten per "
                 f"cent of the EER, or 2{POINTS}, points",
             )

@@ -24,7 +24,7 @@ def sweep_once(
     splits: dict[str, Split] | None = None,
     say: Callable[[str], None] = console.print,
 ) -> Run:
-    """The run in a folder if it is this very sweep, which is then said; else the sweep.
+    """The run in a folder if it is this very sweep; else the sweep.
 
     Args and errors are those of `probing.sweep.sweep`; `overwrite` replaces a run that was made
     another way, and a run with a damaged file is made again.

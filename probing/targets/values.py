@@ -275,14 +275,14 @@ def in_words(counts: Mapping[str, int]) -> str:
     '3 have no age, 3 are of 2 classes with too few to train on: xx, yy'
     """
     classes = [why.removeprefix(ARE) for why in counts if why.startswith(ARE)]
-    told = [f"{n} {why}" for why, n in counts.items() if not why.startswith(ARE)]
+    reasons = [f"{n} {why}" for why, n in counts.items() if not why.startswith(ARE)]
     if classes:
         n = sum(count for why, count in counts.items() if why.startswith(ARE))
         shown = ", ".join(classes[:SHOWN]) + (
             f" and {len(classes) - SHOWN} more" if len(classes) > SHOWN else ""
         )
-        told.append(f"{n} are of {len(classes)} classes with too few to train on: {shown}")
-    return ", ".join(told)
+        reasons.append(f"{n} are of {len(classes)} classes with too few to train on: {shown}")
+    return ", ".join(reasons)
 
 
 def numbers_of(values: pd.Series[str]) -> NDArray[np.float64] | None:

@@ -1,4 +1,4 @@
-"""The processes that share a training, their device and products, and who is told of its progress.
+"""The processes that share a training, their device and products, and what trackers are given.
 
 One process needs nothing beside PyTorch. Several (`accelerate launch` or `torchrun` starts them),
 and trackers, are those of Hugging Face accelerate.
