@@ -29,8 +29,9 @@ def visible(text: str) -> str:
 
 
 class PlainConsole(Console):
-    """A console without markup, on which every text is made visible first; else as
-    `rich.console.Console`.
+    """A console without markup, on which every text is made visible first.
+
+    All else is as in `rich.console.Console`.
     """
 
     def __init__(self, **options: Any) -> None:

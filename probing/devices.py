@@ -24,8 +24,9 @@ class DeviceUnavailable(ProbeError, RuntimeError):
 
 
 def check_device_name(name: str, here: str = "") -> None:
-    """Raise DeviceUnavailable where a name is none of EXPECTED; `here` says which devices this
-    machine has.
+    """Raise DeviceUnavailable where a name is none of EXPECTED.
+
+    `here` says which devices this machine has.
     """
     if not isinstance(name, str) or not FORM.fullmatch(name):
         kind, _, index = str(name).lower().partition(":")

@@ -13,8 +13,9 @@ LABELS = {
 
 
 def are_of_spoofing(labels: Iterable[object]) -> bool:
-    """Whether every label is `bonafide` or `spoof`, so that there are EERs; a corpus may have other
-    labels, or none.
+    """Whether every label is `bonafide` or `spoof`, so that there are EERs.
+
+    A corpus may have other labels, or none.
 
     >>> (
     ...     are_of_spoofing(["spoof", "bonafide"]),

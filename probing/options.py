@@ -138,8 +138,9 @@ def one_of(names: Iterable[str]) -> str:
 
 
 def nearest(word: str, names: Iterable[str]) -> str:
-    """The end of a sentence that asks whether a name like a word was meant; empty if none is like
-    it.
+    """The end of a sentence that asks whether a name like a word was meant.
+
+    Empty if none is like it.
 
     >>> nearest("stregths", ["seeds", "strengths"])
     '. Did you mean strengths?'
@@ -228,8 +229,9 @@ NAMES_OR_NONE = Syntax(
 
 
 def command_line(*words: object, **options: object) -> str:
-    """A command with its options as a shell takes them; None and False are left out, a list is
-    repeated.
+    """A command with its options as a shell takes them.
+
+    None and False are left out, a list is repeated.
     """
     typed = [str(word) for word in words]
     for name, value in options.items():

@@ -122,8 +122,9 @@ def progress_line(what: str, total: int, unit: str) -> Iterator[ProgressLine]:
 
 @contextmanager
 def status_line(what: str) -> Iterator[None]:
-    """Say on a terminal what is being done, where it cannot be counted; gone in the end, and
-    nothing anywhere else.
+    """Say on a terminal what is being done, where it cannot be counted.
+
+    It is gone in the end, and nothing is printed anywhere else.
 
     Bars of `progress_line` take its place while they are there. Print no results inside.
     """

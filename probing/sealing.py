@@ -67,8 +67,9 @@ def seal(
 
 
 def read_record(path: Path) -> tuple[dict[str, Any], Files | None]:
-    """What a record says, and the files that it vouches for; None where it was written before there
-    were checksums.
+    """What a record says, and the files that it vouches for.
+
+    None where it was written before there were checksums.
 
     Raises:
         OSError, ValueError: there is none, or it is no JSON object.
@@ -96,8 +97,9 @@ def read_record(path: Path) -> tuple[dict[str, Any], Files | None]:
 
 
 def check_file(path: Path) -> None:
-    """Compare a file with the record of the run or export it is in; nothing is said of one that no
-    record names.
+    """Compare a file with the record of the run or export it is in.
+
+    Nothing is said of one that no record names.
 
     Raises:
         Damaged: it has another size or checksum.
@@ -122,8 +124,9 @@ def check_files(folder: Path, patterns: Iterable[str]) -> None:
 def faults_of(
     folder: Path, record: str, progress: Callable[[int], None] = lambda n_bytes: None
 ) -> list[Fault] | None:
-    """Read every file that a record names again and list those that are not as written; None for an
-    older record.
+    """Read every file that a record names again and list those that are not as written.
+
+    None for an older record.
 
     `progress` is called with the bytes of each.
 

@@ -169,8 +169,9 @@ def read_policy(path: Path) -> ExitPolicy:
 
 @dataclass(frozen=True)
 class FittedPolicies:
-    """Policies of every threshold tried, the least first and last that in which none leaves early;
-    and the chosen.
+    """Policies of every threshold tried, the least first, and the one that is chosen.
+
+    In the last of them no utterance leaves early.
 
     >>> found = fit_policies("linear", (1, 2), [1, 1, 0, 0], [[5, -1, -5, 1], [1, 1, -1, -1]])
     >>> found.chosen.depths
@@ -229,8 +230,9 @@ def fit_policies(
 
 
 def _calibrated(positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> tuple[float, float]:
-    """Slope and offset of an exit. One whose scores are turned on dev knows nothing, and is made
-    sure of nothing.
+    """Slope and offset of an exit.
+
+    One whose scores are turned on dev knows nothing, and is made sure of nothing.
     """
     fitted = calibrate(positive, scores)
     if fitted.scales[0] > 0:

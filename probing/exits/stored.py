@@ -35,8 +35,9 @@ PLAIN = ("backbone", "margin", "blocks", "macs", "rival")
 
 
 def write_exits(found: Exits, folder: Path) -> dict[str, Any]:
-    """Write policy and tables; returns the figures that stand in none of them, as JSON has them,
-    for `read_exits`.
+    """Write policy and tables.
+
+    Returns the figures that stand in none of them, as JSON has them, for `read_exits`.
     """
     (folder / POLICY).write_text(
         f"{json.dumps(found.policy.as_dict(), indent=1)}\n", encoding="utf-8"

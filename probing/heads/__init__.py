@@ -1,3 +1,4 @@
-"""Heads: what turns many layers into one score. Merges x back-ends, many models trained side by
-side.
+"""Heads: what turns many layers into one score.
+
+Merges x back-ends, many models trained side by side.
 """

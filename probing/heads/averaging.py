@@ -66,8 +66,9 @@ class Successors(Best):
 
     @torch.no_grad()
     def offer(self, stack: HeadStack, losses: Tensor, epoch: int, active: Tensor) -> None:
-        """Keep the parameters where the epoch before was among the best; see whether
-        this one is.
+        """Keep the parameters where the epoch before was among the best.
+
+        Then see whether this one is.
         """
         slots, models = (self.pending & active).nonzero(as_tuple=True)
         for name, value in stack.learned().items():

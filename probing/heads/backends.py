@@ -1,5 +1,6 @@
-"""Back-ends: from merged frames to the score of an utterance. Every module is M models side by side
-(see `merges`).
+"""Back-ends: from merged frames to the score of an utterance.
+
+Every module is M models side by side (see `merges`).
 
 `kinds.BACKENDS` says how they are called and what they need.
 """
@@ -79,8 +80,9 @@ class BackEnd(nn.Module):
         """Draw the parameters of model m by its own generator."""
 
     def by_frame(self, merge: Merge, x: Tensor) -> ByFrame | None:
-        """What each frame of an utterance (1, L, T, D) adds to its score; None if its kind has no
-        way to say.
+        """What each frame of an utterance (1, L, T, D) adds to its score.
+
+        None if its kind has no way to say.
         """
         return None
 
@@ -172,8 +174,9 @@ class LSTM(BackEnd):
     def _packed(
         self, merge: Merge, x: Tensor, mask: Tensor | None, packing: Packing
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, tuple[int, ...]]:
-        """Arguments of `recurrence.states`; the weights have in them what is linear at the end of a
-        merge.
+        """Arguments of `recurrence.states`.
+
+        The weights have in them what is linear at the end of a merge.
         """
         frames, last, offset = merge.packed(x, mask, packing)
         weight = self.input if last is None else last @ self.input
@@ -255,8 +258,9 @@ class AttentiveStatistics(BackEnd):
 
 
 def make_backend(kind: str, n: int, dim: int, frames: bool, outputs: int | None = None) -> BackEnd:
-    """Build M back-ends of a kind of `BACKENDS`; `frames` says whether there is more than one
-    frame.
+    """Build M back-ends of a kind of `BACKENDS`.
+
+    `frames` says whether there is more than one frame.
 
     Raises:
         RegistryError: a back-end of one's own that takes no number of outputs, where the target

@@ -1,4 +1,5 @@
 """Further merges: squeeze-excitation, a choice of one layer or four, two sums for keys and values.
+
 See `merges`.
 """
 

@@ -1,5 +1,6 @@
-"""Graphs of AASIST: attention between nodes, and pools that keep some of them. Every module is M
-models side by side.
+"""Graphs of AASIST: attention between nodes, and pools that keep some of them.
+
+Every module is M models side by side.
 
 A linear map from C to C' features of a pair of nodes is taken of their product, feature by feature.
 """

@@ -1,5 +1,6 @@
-"""The kinds of merges and back-ends that a head is made of, by name; no torch is needed to read
-them.
+"""The kinds of merges and back-ends that a head is made of, by name.
+
+No torch is needed to read them.
 
 A head is asked for as MERGE+BACKEND. To add one, see CONTRIBUTING.md.
 """
@@ -192,8 +193,9 @@ def import_heads(heads: Iterable[str]) -> None:
 
 
 def weighs_layers(head: str) -> bool:
-    """Whether a head has weights or gates of its own for layers; one of a module that is not
-    imported is taken to.
+    """Whether a head has weights or gates of its own for layers.
+
+    One of a module that is not imported is taken to.
     """
     kind = MERGES.get(split_head(head)[0])
     return kind is None or kind.layer_weights != "fixed"

@@ -52,8 +52,9 @@ class Merge(nn.Module):
         )
 
     def forward(self, x: Tensor, mask: Tensor | None = None, tail: Tensor | None = None) -> Tensor:
-        """Merge (B, L, T, D) into (M, B, T, D), or (M, B, T, O) behind a tail; `mask` (B, T) tells
-        valid frames.
+        """Merge (B, L, T, D) into (M, B, T, D), or (M, B, T, O) behind a tail.
+
+        `mask` (B, T) tells valid frames.
         """
         return gated_sum(self.gates(x, mask), self.weighed(x), tail)
 

@@ -60,8 +60,9 @@ class WeightedSum(Merge):
             self.logits = nn.Parameter(logits)
 
     def weights(self, logits: Tensor | None = None) -> Tensor:
-        """The softmax weights (M, L), of its own logits or others; 0 where a model does not see a
-        layer.
+        """The softmax weights (M, L), of its own logits or others.
+
+        They are 0 for layers that a model does not see.
         """
         logits = self.logits if logits is None else logits
         return torch.softmax(logits.masked_fill(self.seen == 0, -torch.inf), dim=1)

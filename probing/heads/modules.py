@@ -110,16 +110,18 @@ class BatchNorm(nn.Module):
 
 
 class _Normalized(Function):
-    """Batch norm by the statistics of a batch, and these; fewer passes over x than automatic
-    differentiation takes.
+    """Batch norm by the statistics of a batch, and these.
+
+    Fewer passes over x than automatic differentiation takes.
     """
 
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, valid: Tensor, count: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Normalise x (any shape); mean and variance, shaped as weight and bias, which broadcast
-        with x.
+        """Normalise x (any shape).
+
+        Mean and variance have the shape of weight and bias, which broadcast with x.
         """
         axes = [axis for axis in range(x.ndim) if weight.shape[axis] == 1]
         mean = (x * valid).sum(axes, keepdim=True) / count
@@ -145,8 +147,9 @@ class _Normalized(Function):
 
 
 class Convolution(nn.Module):
-    """M convolutions over one or two axes, of (B, M, I, ...) into (B, M, O, ...); zeros lie beyond
-    the ends.
+    """M convolutions over one or two axes, of (B, M, I, ...) into (B, M, O, ...).
+
+    Zeros lie beyond the ends.
 
     Args:
         n: M.
@@ -195,8 +198,9 @@ class Convolution(nn.Module):
         return out.view(len(x), n, -1, *out.shape[2:])
 
     def _by_channel(self, x: Tensor) -> Tensor:
-        """A kernel a channel, over one axis; on a CPU a third of the time with channels last, as x
-        has them.
+        """A kernel a channel, over one axis.
+
+        On a CPU a third of the time with channels last, as x has them.
         """
         outputs = [
             functional.conv2d(

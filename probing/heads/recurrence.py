@@ -84,8 +84,9 @@ class _Pack(Function):
 
 
 class LSTMSum(Function):
-    """Sums over time (M, B, H) of the outputs of M LSTMs (Hochreiter & Schmidhuber 1997); see
-    `states` for arguments.
+    """Sums over time (M, B, H) of the outputs of M LSTMs (Hochreiter & Schmidhuber 1997).
+
+    See `states` for arguments.
 
     The gates that a forward pass keeps are overwritten by their gradients: it has one backward
     pass.

@@ -181,8 +181,9 @@ class FrameSource:
         return int(np.random.default_rng([crop_seed, row]).integers(surplus + 1))
 
     def moments(self) -> tuple[Tensor, Tensor]:
-        """See `Source.moments`; over frames, each utterance weighing the same, from the pooled
-        tier.
+        """See `Source.moments`.
+
+        They are over frames, each utterance weighing the same, from the pooled tier.
         """
         pooled = self.cache.pooled(self.layers, self.table).astype(np.float64)
         mean = pooled[:, :, 0].mean(1)

@@ -20,8 +20,9 @@ BINS = 10
 
 
 def best_ratios(bonafide: ArrayLike, scores: ArrayLike) -> NDArray[np.float64]:
-    """The log-likelihood ratios (N,) that cost least of all that rise with the scores; infinite at
-    clean ends.
+    """The log-likelihood ratios (N,) that cost least of all that rise with the scores.
+
+    Infinite at clean ends.
 
     Args:
         bonafide: (N,) true for bona fide trials.
@@ -75,8 +76,9 @@ class Reliability:
 
 
 def reliability(bonafide: ArrayLike, ratios: ArrayLike, bins: int = BINS) -> Reliability:
-    """Compare probabilities at even prior with shares of bona fide; bins without trials are left
-    out.
+    """Compare probabilities at even prior with shares of bona fide.
+
+    Bins without trials are left out.
 
     The interval is that of Jeffreys for the trials of a bin, as if each were independent.
 

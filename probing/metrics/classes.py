@@ -70,8 +70,9 @@ class ClassTrials:
         }
 
     def recalls(self) -> NDArray[np.float64]:
-        """Share (M,) of the trials of each class that were taken for it; NaN of a class without
-        trials.
+        """Share (M,) of the trials of each class that were taken for it.
+
+        NaN of a class without trials.
         """
         trials = np.bincount(self.target, minlength=self.n_classes)
         right = np.bincount(self.target[self.chosen == self.target], minlength=self.n_classes)
@@ -124,8 +125,9 @@ class ClassTrials:
 
 
 def _figures(sums: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
-    """Figures (R,) of sums; a class that a resample does not have does not count in its means over
-    classes.
+    """Figures (R,) of sums.
+
+    A class that a resample does not have does not count in its means over classes.
     """
     trials = sums["trials"]
     n = trials.sum(axis=1)

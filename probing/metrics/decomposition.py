@@ -87,8 +87,9 @@ def too_few(labels: "pd.Series[str]") -> bool:
 def conditions(
     trials: pd.DataFrame, factors: Sequence[str] = (), kinds: Mapping[str, str] | None = None
 ) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
-    """Each condition, the value of every factor or `pooled`, with its trials; those without spoofs
-    are left out.
+    """Each condition, the value of every factor or `pooled`, with its trials.
+
+    Those without spoofs are left out.
 
     Args and errors: as `decompose`.
     """
@@ -157,8 +158,9 @@ def _rows(
 def rates_in(
     asv: pd.DataFrame | None, wanted: Mapping[str, str], of_both: Mapping[str, bool]
 ) -> AsvRates | None:
-    """Error rates of verification in a condition; None without its trials, or without columns to
-    tell them by.
+    """Error rates of verification in a condition.
+
+    None if it has no such trials, or no columns that say so.
     """
     if asv is None or any(name not in asv for name in wanted):
         return None

@@ -75,8 +75,9 @@ def checked(
 
 
 def operating_points(bonafide: ArrayLike, scores: ArrayLike) -> OperatingPoints:
-    """Sort trials once, for any number of error rates; see `checked` for the arguments
-    and errors.
+    """Sort trials once, for any number of error rates.
+
+    See `checked` for the arguments and errors.
     """
     is_bonafide, values = checked(bonafide, scores)
     distinct, group = np.unique(values, return_inverse=True)

@@ -1,5 +1,6 @@
-"""The figures that `probe evaluate` gives of scores, each declared once. To add one, see
-CONTRIBUTING.md.
+"""The figures that `probe evaluate` gives of scores, each declared once.
+
+To add one, see CONTRIBUTING.md.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""How well scores of stretches of time say where an utterance is spoofed; higher scores mean more
-bona fide.
+"""How well scores of stretches of time say where an utterance is spoofed.
+
+Higher scores mean more bona fide.
 
 Truth is a table of intervals `utterance_id`, `start`, `end`, `label` (as `Alignments.table`),
 scores one of pieces `utterance_id`, `start`, `end`, `score` (as `probing.units.scored_frames` makes
@@ -168,8 +169,10 @@ def segment_eers(
 
 
 def eer_of(pieces: Pieces) -> float:
-    """Equal error rate of pieces, each as heavy as it is long; ScoresError where only one class is
-    there.
+    """Equal error rate of pieces, each as heavy as it is long.
+
+    Raises:
+        ScoresError: only one class is there.
     """
     spoof = ~pieces.bonafide
     if not spoof.any() or not pieces.bonafide.any():
@@ -181,8 +184,9 @@ def eer_of(pieces: Pieces) -> float:
 
 
 def threshold_at_eer(pieces: Pieces) -> float:
-    """The score that divides pieces where misses and false alarms are nearest to each other; choose
-    it on dev.
+    """The score that divides pieces where misses and false alarms are nearest to each other.
+
+    Choose it on dev.
 
     Half way between two scores, so that it is none of them, or above all.
 
@@ -235,8 +239,9 @@ def localisation_figures(pieces: Pieces, threshold: float) -> LocalisationFigure
 
 @dataclass(frozen=True)
 class _Axis:
-    """Where utterances begin on an axis on which they are behind one another; `ids` and `begins`
-    are (U,).
+    """Where utterances begin on an axis on which they are behind one another.
+
+    `ids` and `begins` are (U,).
     """
 
     ids: NDArray[Any]

@@ -20,8 +20,9 @@ Floats = NDArray[np.float64]
 def pieces_eer_resamples(
     pieces: Pieces, clusters: NDArray[np.intp], resamples: Resamples
 ) -> Floats:
-    """Equal error rates (R,) of resamples of pieces of time, each as heavy as it is long; NaN where
-    a class is lacking.
+    """Equal error rates (R,) of resamples of pieces of time, each as heavy as it is long.
+
+    NaN where a class is lacking.
 
     Args:
         pieces: N of them.
@@ -75,8 +76,9 @@ def _rates_at(
 def found_resamples(
     pieces: Pieces, threshold: float, clusters: NDArray[np.intp], resamples: Resamples
 ) -> dict[str, Floats]:
-    """Precision, recall and F1 (R,) of resamples, see `localisation_figures`; arguments as
-    `pieces_eer_resamples`.
+    """Precision, recall and F1 (R,) of resamples, see `localisation_figures`.
+
+    Arguments as `pieces_eer_resamples`.
     """
     called = pieces.scores < threshold
     weights = [pieces.seconds * of for of in (called & ~pieces.bonafide, called, ~pieces.bonafide)]

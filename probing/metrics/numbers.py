@@ -46,8 +46,9 @@ class NumberTrials:
 
     @cached_property
     def ranks(self) -> NDArray[np.float64]:
-        """Ranks (2, N) of either among all trials, ties at their mean; those of a resample are
-        taken from here.
+        """Ranks (2, N) of either among all trials, ties at their mean.
+
+        The ranks of a resample are taken from here.
         """
         from scipy.stats import rankdata  # a wrong option must not wait for it
 
@@ -65,8 +66,9 @@ class NumberTrials:
         return {name: float(values[0]) for name, values in _figures(sums).items()}
 
     def resampled(self, resamples: Resamples) -> dict[str, NDArray[np.float64]]:
-        """Every figure (R,) of the resamples of these trials; NaN where their targets are all
-        alike.
+        """Every figure (R,) of the resamples of these trials.
+
+        NaN where their targets are all alike.
         """
         n = sum(resamples.sizes)
         of_clusters = np.stack(

@@ -248,8 +248,9 @@ def _words(*words: str) -> str:
 def _drawn(
     generator: np.random.Generator, levels: tuple[Levels, Levels], n: int
 ) -> NDArray[np.int16]:
-    """How often each value of each factor was drawn, (n, values); no class of a
-    resample is empty.
+    """How often each value of each factor was drawn, (n, values).
+
+    No class of a resample is empty.
     """
     parts = []
     for one in levels:

@@ -41,8 +41,9 @@ ASVSPOOF5_ASV = AsvRates(
 
 @dataclass(frozen=True)
 class SasvCosts:
-    """What errors cost, and how often trials are of each kind; the values of the a-DCF as published
-    and of ASVspoof 5.
+    """What errors cost, and how often trials are of each kind.
+
+    The defaults are those of the a-DCF as published, and of ASVspoof 5.
 
     p_target, p_nontarget, p_spoof: prior probabilities, which sum to 1. miss: cost of rejecting a
     target. false_alarm: cost of accepting a nontarget. false_alarm_spoof: cost of accepting a

@@ -22,8 +22,9 @@ NEAR = 8  # cells of the grid at either side of the best
 def a_dcf_resamples(
     keys: ArrayLike, scores: ArrayLike, resamples: Resamples, costs: SasvCosts = ADCF
 ) -> NDArray[np.float64]:
-    """The a-DCF (R,) of resamples, NaN where a resample has none of a kind; see `a_dcf` for
-    arguments and errors.
+    """The a-DCF (R,) of resamples, NaN where a resample has none of a kind.
+
+    See `a_dcf` for arguments and errors.
 
     >>> from probing.metrics import draw
     >>> keys = ["target", "nontarget", "spoof"] * 20
@@ -51,8 +52,9 @@ def a_dcf_resamples(
 def t_eer_resamples(
     keys: ArrayLike, asv_scores: ArrayLike, cm_scores: ArrayLike, resamples: Resamples
 ) -> NDArray[np.float64]:
-    """The concurrent t-EER (R,) of resamples, NaN where a resample has none of a kind; arguments as
-    `t_eer`.
+    """The concurrent t-EER (R,) of resamples, NaN where a resample has none of a kind.
+
+    Arguments as `t_eer`.
 
     Of very many trials, thresholds of verification are looked at on a grid first, and one by one
     near the best.
@@ -143,8 +145,9 @@ class _Ordered:
     def shares(
         self, sums: list[NDArray[np.float64]], points: NDArray[np.intp]
     ) -> list[NDArray[np.float64]]:
-        """Share of each kind rejected at some thresholds (R, points); NaN where a resample has none
-        of the kind.
+        """Share of each kind rejected at some thresholds (R, points).
+
+        NaN where a resample has none of the kind.
         """
         totals = [np.where(one[:, -1:] > 0, one[:, -1:], np.nan) for one in sums]
         return [

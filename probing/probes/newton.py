@@ -44,8 +44,9 @@ class Loss(Protocol):
         """The slope of the loss in each margin, (Q, C, N)."""
 
     def state(self, odds: torch.Tensor) -> State:
-        """What `bend` takes, a row a problem; the first are the curvatures in each margin, (Q, C,
-        N).
+        """What `bend` takes, a row a problem.
+
+        The first are the curvatures in each margin, (Q, C, N).
         """
 
     @staticmethod
@@ -55,8 +56,9 @@ class Loss(Protocol):
 
 @dataclass(frozen=True)
 class TwoClasses:
-    """log(1 + exp(-margin)) of the second class or, with the sign turned, the first; y and weights
-    (Q, N).
+    """log(1 + exp(-margin)) of the second class or, with the sign turned, the first.
+
+    `y` and `weights` are (Q, N).
     """
 
     y: torch.Tensor
@@ -129,8 +131,9 @@ class ManyClasses:
 
 @dataclass(frozen=True)
 class Products:
-    """Products of Q problems with the features that they share; each has `n` vectors of P + 1
-    values, end to end.
+    """Products of Q problems with the features that they share.
+
+    Each has `n` vectors of P + 1 values, end to end.
     """
 
     features: Features
@@ -150,8 +153,9 @@ class Products:
     def precondition(
         self, residual: torch.Tensor, ratio: torch.Tensor, curvature: torch.Tensor
     ) -> torch.Tensor:
-        """About the inverse Hessian on (Q, n (P + 1)), up to a factor a problem; ratio and
-        curvature are (Q, n).
+        """About the inverse Hessian on (Q, n (P + 1)), up to a factor a problem.
+
+        `ratio` and `curvature` are (Q, n).
         """
         flat = self.features.precondition(
             residual.reshape(len(residual) * self.n, -1), ratio.flatten(), self.n > 1
@@ -264,8 +268,9 @@ def _conjugate_gradients(
     gradient: torch.Tensor,
     tolerance: float,
 ) -> torch.Tensor:
-    """Solve Hessian @ step = -gradient, the more exactly the nearer the solution; all (Q, n (P +
-    1)) or (Q,).
+    """Solve Hessian @ step = -gradient, the more exactly the nearer the solution.
+
+    All tensors are (Q, n (P + 1)) or (Q,).
 
     With several vectors a problem, all of it is in the type of the products: steps are measured in
     float64 anyway.

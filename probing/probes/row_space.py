@@ -101,8 +101,9 @@ def _times(left: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
 
 
 def _factor(product: torch.Tensor, ridge: float) -> torch.Tensor:
-    """The Cholesky factor of Z Z' and as much of a ridge as it needs to be positive; product is
-    overwritten.
+    """The Cholesky factor of Z Z' and as much of a ridge as it needs to be positive.
+
+    The product is overwritten.
     """
     diagonal = product.diagonal()
     step = diagonal.mean().clamp_min(1) * ridge

@@ -10,8 +10,9 @@ VALUES_AT_ONCE = 1 << 20
 
 @dataclass(frozen=True)
 class Scaling:
-    """Mean and scale (L, K, P) of features, K = 1 or one a labelling; a feature that does not vary
-    gets scale 1.
+    """Mean and scale (L, K, P) of features, K = 1 or one a labelling.
+
+    A feature that does not vary gets scale 1.
 
     >>> Scaling(torch.zeros(1, 1, 2), torch.ones(1, 1, 2)).mean.shape
     torch.Size([1, 1, 2])

@@ -101,8 +101,9 @@ def solve_selections(
     tolerance: float,
     fit: Callable[..., Solution] = fit_logistic,
 ) -> Solution:
-    """As `fit_selections`, on features that are standardised and prepared; the solution acts on
-    these.
+    """As `fit_selections`, on features that are standardised and prepared.
+
+    The solution acts on these.
     """
     z = features.x[None]
     targets = targets.expand(len(rows), -1)

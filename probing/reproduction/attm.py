@@ -60,8 +60,9 @@ class Step:
 def plan(
     wanted: Reproduction, calibration: Calibration | None = None
 ) -> tuple[list[Step], Calibration | None]:
-    """List the steps with their sizes and times for this machine; downloads nothing and writes
-    nothing.
+    """List the steps with their sizes and times for this machine.
+
+    Downloads nothing and writes nothing.
 
     Args:
         wanted: what is to be reproduced.
@@ -91,8 +92,9 @@ def plan(
 
 
 def run(wanted: Reproduction, *, say: Callable[[str], None] = console.print) -> Run:
-    """Run the steps whose data is there; what was finished before is kept, what was interrupted
-    goes on.
+    """Run the steps whose data is there.
+
+    What was finished before is kept, what was interrupted goes on.
 
     Raises:
         ProbeError: the corpus to train on is not there, or as `extract` and `sweep`.

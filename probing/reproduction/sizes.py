@@ -92,8 +92,9 @@ def is_here(backbone: str) -> bool:
 
 
 def pass_seconds(backbone: Backbone, options: Options) -> float:
-    """Seconds of a forward pass of one clip of the length that options give; the least
-    of several.
+    """Seconds of a forward pass of one clip of the length that options give.
+
+    It is the least of several.
     """
     clip = np.random.default_rng(0).normal(0, 0.05, options.cropping.n_samples()).astype(np.float32)
     times = []
@@ -122,8 +123,9 @@ def pass_macs(n_layers: int, dim: int, n_samples: int) -> tuple[float, int]:
 
 
 def matrix_flops(device: str) -> float:
-    """Floating-point operations a second of products of 1,024 x 1,024 float32 matrices; the best of
-    a few.
+    """Floating-point operations a second of products of 1,024 x 1,024 float32 matrices.
+
+    It is the best of a few.
     """
     x = torch.ones(1024, 1024, device=device)
     best = float("inf")

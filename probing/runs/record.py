@@ -153,8 +153,9 @@ class RunRecord(dict[str, Any]):
         return dict(self["fingerprint"])
 
     def intervals_of(self, part: str) -> str:
-        """How the intervals of a part were made, in words; runs of an earlier version say so of
-        eval only.
+        """How the intervals of a part were made, in words.
+
+        Runs of an earlier version say so of eval only.
         """
         return str(self.get("intervals_by_part", {}).get(part, self["intervals"]))
 

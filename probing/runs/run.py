@@ -209,8 +209,9 @@ class Run:
         return table
 
     def positive(self, trials: pd.DataFrame) -> NDArray[np.bool_]:
-        """Which trials (N,), as `trials` gives them, are of the positive class; of more than two
-        classes all.
+        """Which trials (N,), as `trials` gives them, are of the positive class.
+
+        All are, if there are more than two classes.
         """
         task = self.task
         if task.name != BINARY:
@@ -227,8 +228,9 @@ class Run:
     def draw(
         self, trials: pd.DataFrame, n: int | None = None, seed: int | None = None
     ) -> Resamples:
-        """Resamples of trials, as `trials` gives them; by default as many as the sweep had, with
-        its seed.
+        """Resamples of trials, as `trials` gives them.
+
+        By default as many as the sweep had, with its seed.
         """
         options = self.record.options
         seed = options.seed if seed is None else seed
@@ -247,8 +249,10 @@ class Run:
 
 
 def file_in(folder: Path, name: str) -> Path:
-    """The file of a name in a folder of a run; ProbeError where the name, which anybody may have
-    written, leads out.
+    """The file of a name in a folder of a run.
+
+    Raises:
+        ProbeError: the name, which anybody may have written, leads out.
 
     >>> file_in(Path("demo.run/heads"), "linear.safetensors").name
     'linear.safetensors'

@@ -66,8 +66,9 @@ def _compared(configuration: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class RunWriter:
-    """Writes a run beside its final place and moves it there when it is whole; one process at a
-    time.
+    """Writes a run beside its final place and moves it there when it is whole.
+
+    One process at a time.
 
     Use it in a `with` statement: others may write when it ends, and go on with what is left where
     it failed.
@@ -164,8 +165,9 @@ class RunWriter:
     def add_scores(
         self, name: str, tables: Mapping[str, pd.DataFrame], scores: Mapping[str, NDArray[Any]]
     ) -> None:
-        """Write `scores/NAME.PART.txt` for each part that was scored; `tables` say whose scores
-        they are.
+        """Write `scores/NAME.PART.txt` for each part that was scored.
+
+        `tables` say whose scores they are.
         """
         for part, values in scores.items():
             write_scores(self.partial / "scores" / f"{name}.{part}.txt", tables[part], values)

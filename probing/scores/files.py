@@ -38,8 +38,9 @@ COLUMNS: dict[int, str | tuple[str, ...]] = {
 def write_scores(
     path: str | Path, utterances: pd.DataFrame, scores: ArrayLike, form: Form = "2019"
 ) -> None:
-    """Write a score file, whole or not at all; scores with 9 digits, enough to tell any two of
-    float32 apart.
+    """Write a score file, whole or not at all.
+
+    Scores have 9 digits, enough to tell any two of float32 apart.
 
     Args:
         path: where to; what is there is replaced. Compressed if it ends in `.gz`.

@@ -1,4 +1,5 @@
-"""Keys and speaker verification scores in the forms of ASVspoof 2019, 2021 and 5, or with a header;
+"""Keys and speaker verification scores in the forms of ASVspoof 2019, 2021 and 5, or with a header.
+
 .gz as well.
 
 Keys: the protocols of 2019 (5 columns), 2021 LA (8) and DF (13) and 5 (10, or 6 as first released),

@@ -97,8 +97,9 @@ def other_format(file: Path) -> str:
 
 
 def check_output(file: Path | None, form: str | None = None, *, verdicts: bool = False) -> None:
-    """As `check_score_file`; where there are `verdicts`, a table or JSON of them may be written as
-    well, or nothing.
+    """As `check_score_file`.
+
+    Where there are `verdicts`, a table or JSON of them may be written as well, or nothing.
     """
     if file is None:
         check_form(form)

@@ -153,8 +153,9 @@ def with_numbers(
 
 
 def with_labels(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """The table with its labels as `bonafide` or `spoof`, however they were spelled; others are
-    refused.
+    """The table with its labels as `bonafide` or `spoof`, however they were spelled.
+
+    Others are refused.
     """
     labels = table["label"].str.strip().str.lower().map(LABELS)
     refuse(table, labels.isna(), column="label", expected="expected bonafide or spoof", path=path)
@@ -275,8 +276,9 @@ def _of_fields(rows: dict[int, list[str]]) -> _Rows:
 
 
 def _header(fields: list[str], needed: tuple[str, ...], instead: tuple[str, ...]) -> list[str]:
-    """The columns that a first line names, or none where it is no header. A name of ours is taken
-    before an alias.
+    """The columns that a first line names, or none where it is no header.
+
+    A name of ours is taken before an alias.
     """
     names = [field.lower() if field.lower() in needed else field for field in fields]
     for i, name in enumerate(names):

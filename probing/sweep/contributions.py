@@ -189,8 +189,9 @@ def _changed(
 
 
 def _fitted(layer: Tensor, mask: Tensor | None, n_frames: int) -> Tensor:
-    """A layer (B, T, D) at another number of frames; a shorter one is repeated, so that none of its
-    padding counts.
+    """A layer (B, T, D) at another number of frames.
+
+    A shorter one is repeated, so that none of its padding counts.
     """
     if mask is None:
         return layer

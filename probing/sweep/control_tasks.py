@@ -93,8 +93,9 @@ def _labels(
     n_classes: int,
     generator: np.random.Generator,
 ) -> NDArray[Any]:
-    """A label (T,) for each type, drawn from those of training; of classes, each of some type in
-    training.
+    """A label (T,) for each type, drawn from those of training.
+
+    Every class is that of some type in training.
     """
     labels = generator.choice(train.target, size=n_types)
     some = generator.permutation(in_training)

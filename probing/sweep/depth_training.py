@@ -196,8 +196,9 @@ class DepthTraining:
         kept: Sequence[Sequence[int]],
         on_dev: Sequence[NDArray[np.float64]],
     ) -> dict[str, list[NDArray[Any]]]:
-        """Part -> of each stack the scores (M, N) of the models that are kept; of units a block at
-        a time.
+        """Part -> of each stack the scores (M, N) of the models that are kept.
+
+        Units are scored a block at a time.
         """
         if self.inside:
             return {
@@ -264,8 +265,9 @@ def _groups(stacks: Sequence[HeadStack], memory_gb: float) -> Iterator[list[Head
 def _chosen(
     stack: HeadStack, dev_scores: NDArray[np.float64], dev: Split
 ) -> list[tuple[int, float]]:
-    """The model that is best on dev of each depth and seed, and its loss; among equals
-    the first.
+    """The model that is best on dev of each depth and seed, and its loss.
+
+    Among equals the first.
     """
     best: dict[tuple[int, int], tuple[float, int]] = {}
     for m, model in enumerate(stack.models):

@@ -204,8 +204,9 @@ class ErasureFinding:
 
     @property
     def at_chance(self) -> int | None:
-        """How many have to be removed until the layer is not shown to be better than chance; None
-        if all were too few.
+        """How many have to be removed until the layer is not shown to be better than chance.
+
+        None if all were too few.
 
         0 where it is not to begin with.
         """

@@ -77,8 +77,9 @@ def fit_probes(
     rows: dict[str, NDArray[np.bool_]] | None = None,
     task: Task = SPOOFING,
 ) -> list[Probe]:
-    """Fit all labellings x strengths of a layer in one solve; keep the best strength of each
-    labelling on dev.
+    """Fit all labellings x strengths of a layer in one solve.
+
+    The best strength of each labelling on dev is kept.
 
     Args:
         features: part -> (N, P); all parts but `train` are scored.
@@ -158,8 +159,9 @@ def _solve(
     strengths: Sequence[float],
     rows: torch.Tensor | None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights (K, S, P) and biases (K, S) for features (1, N, P) as they are; of M classes (K, S,
-    M, P), (K, S, M).
+    """Weights (K, S, P) and biases (K, S) for features (1, N, P) as they are.
+
+    They are (K, S, M, P) and (K, S, M) if there are M classes.
     """
     dtype = torch.float32 if task.name == CLASSES else product_dtype(task, train)
     if rows is not None and task.name != NUMBER:
@@ -226,8 +228,9 @@ def cross_validate(
     device: str = "cpu",
     task: Task = SPOOFING,
 ) -> list[Probe]:
-    """Fit every labelling without each fold and the next one, which it is chosen on; all folds in
-    one solve.
+    """Fit every labelling without each fold and the next one, which it is chosen on.
+
+    All folds are one call of `fit_probes`.
 
     Args:
         features: (N, P).

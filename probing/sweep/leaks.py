@@ -1,5 +1,6 @@
-"""What two parts of a sweep share: persons, files, and audio of the same bytes; and classes of too
-few utterances.
+"""What two parts of a sweep share: persons, files, and audio of the same bytes.
+
+Also the classes of too few utterances.
 
 A probe that was trained or chosen on a person, or on the very recording, that it is measured on may
 know the person and not the task. Evaluation sets may share what they like with each other. A bona
@@ -172,8 +173,9 @@ def _few(splits: Mapping[str, Split]) -> Iterator[str]:
 
 
 def _identities(split: Split) -> pd.DataFrame:
-    """What tells a person, a file and its bytes, a row an utterance; missing where it
-    is not known.
+    """What tells a person, a file and its bytes, a row an utterance.
+
+    Missing where it is not known.
     """
     table = split.table
     speakers = table["speaker"].where(known_speakers(table["speaker"]))
@@ -194,8 +196,9 @@ def _identities(split: Split) -> pd.DataFrame:
 
 
 def _files(split: Split) -> list[str]:
-    """Absolute paths, through the links of folders where these are still there; of caches that know
-    no root, paths.
+    """Absolute paths, through the links of folders where these are still there.
+
+    They are as they were given if a cache knows no root.
     """
     root = str(split.cache.about.get("audio_root") or "")
     folders: dict[str, str] = {}

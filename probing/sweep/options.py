@@ -85,8 +85,9 @@ class DepthOptions:
             raise OptionError("seeds", 0, "expected one or more")
 
     def check(self, cache: Cache) -> None:
-        """Refuse a cache in which the first k layers are not there for every k; features without
-        blocks have none.
+        """Refuse a cache in which the first k layers are not there for every k.
+
+        Features without blocks have none.
 
         Heads of one's own have to be imported by now, and are tried on a few small utterances.
         """

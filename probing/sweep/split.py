@@ -68,8 +68,9 @@ class Split:
         return corpus_name(self.cache)
 
     def take(self, rows: NDArray[Any]) -> Split:
-        """Some of its trials, as numbers or (N,) true for those; of a cross-validation a part as
-        any other.
+        """Some of its trials, as numbers or (N,) true for those.
+
+        A part of a cross-validation becomes one as any other.
         """
         return replace(self, table=self.table.iloc[rows], target=self.target[rows], folds=None)
 
@@ -160,8 +161,9 @@ def identity(splits: dict[str, Split]) -> dict[str, int]:
 
 
 def renamed(cache: Cache) -> dict[str, str]:
-    """New names of the columns of a cache that tables of a run add themselves; those made today
-    have none.
+    """New names of the columns of a cache that tables of a run add themselves.
+
+    Those made today have none.
     """
     names = list(cache.utterances.columns)
     taken = [name for name in ADDED if name in names]

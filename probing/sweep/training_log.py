@@ -59,8 +59,9 @@ class TrainingLog:
 
 
 def training_table(logs: Iterable[TrainingLog], recipe: Recipe, metric: Metric) -> pd.DataFrame:
-    """The training of models that were chosen, one row an epoch; of many, every n-th and those
-    kept.
+    """The training of models that were chosen, one row an epoch.
+
+    Many are thinned to every n-th, and those kept.
 
     Args:
         logs: of the models.

@@ -1,5 +1,6 @@
-"""Targets from the audio itself: F0, voicing, energy, tilt, signal-to-noise ratio, duration; no
-labels are needed.
+"""Targets from the audio itself: F0, voicing, energy, tilt, signal-to-noise ratio, duration.
+
+No labels are needed.
 
 audio_targets(["f0", "snr"], load_corpus("my/wavs"))     a table: utterance_id, f0, snr
 frame_targets("f0", samples, times)                      a value for each point in time

@@ -56,8 +56,9 @@ def tilt(samples: Waveform) -> float:
 
 
 def tilt_at(samples: Waveform, times: Values) -> Values:
-    """As `tilt`, of the 32 ms around times in s; NaN outside the clip and where there
-    is no sound.
+    """As `tilt`, of the 32 ms around times in s.
+
+    NaN outside the clip and where there is no sound.
     """
     starts = np.rint(times * SAMPLING_RATE).astype(np.int64) - TILT_WINDOW // 2
     found = [
@@ -90,8 +91,9 @@ def snr(samples: Waveform) -> float:
 
 
 def snr_at(samples: Waveform, times: Values) -> Values:
-    """Level of the 25 ms around times in s above the noise floor of the clip, in dB; NaN outside
-    the clip.
+    """Level of the 25 ms around times in s above the noise floor of the clip, in dB.
+
+    NaN outside the clip.
     """
     return energy_at(samples, times) - decibel(noise_floor(samples))
 
@@ -110,8 +112,9 @@ def _power_at(samples: Waveform, times: Values) -> Values:
 
 
 def _octaves(samples: Waveform, starts: NDArray[np.int64]) -> Values:
-    """Power per Hz (windows, octaves) of Hann windows that begin at samples; what lies outside the
-    clip is 0.
+    """Power per Hz (windows, octaves) of Hann windows that begin at samples.
+
+    What lies outside the clip is 0.
     """
     index = starts[:, None] + np.arange(TILT_WINDOW)
     inside = (index >= 0) & (index < len(samples))

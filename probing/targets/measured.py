@@ -41,7 +41,8 @@ def of_utterances(cache: Cache, name: str) -> pd.Series[float]:
 
 
 def of_frames(cache: Cache, name: str) -> pd.DataFrame:
-    """The value of every frame: `utterance_id`, `start`, `end` (seconds), `first_frame`, `label`;
+    """The value of every frame: `utterance_id`, `start`, `end` (seconds), `first_frame`, `label`.
+
     NaN has no value.
 
     Raises:

@@ -62,8 +62,9 @@ class Pitch:
         return float((self.f0 > 0).mean()) if len(self.f0) else np.nan
 
     def f0_at(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
-        """F0 in Hz at times in s, between frames by a line; NaN where the nearest frame is
-        unvoiced, or there is none.
+        """F0 in Hz at times in s, between frames by a line.
+
+        NaN where the nearest frame is unvoiced, or there is none.
 
         The first and the last 25 ms have no frame: half a window.
         """

@@ -59,8 +59,9 @@ class Task:
 
     @property
     def called(self) -> str:
-        """What is read, for people: `speaker`, `gender=F`; empty for bona fide against spoof, which
-        goes unsaid.
+        """What is read, for people: `speaker`, `gender=F`.
+
+        Empty for bona fide against spoof, which goes unsaid.
         """
         if self.is_spoofing:
             return ""
@@ -226,8 +227,9 @@ class Task:
         return draw(np.ones(len(target), bool), clusters, n=n, seed=seed, words=self.words)
 
     def counts(self, target: Values, trials: str = "utterances") -> dict[str, int]:
-        """Trials by class, in the order of `words` or of the classes; of a number, all as one, by
-        what they are.
+        """Trials by class, in the order of `words` or of the classes.
+
+        A number has one count, named by what the trials are.
         """
         if self.name == NUMBER:
             return {trials: len(target)}

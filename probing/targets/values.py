@@ -251,8 +251,9 @@ def numbered(
 
 
 def left_out(task: Task, values: pd.Series[str], used: NDArray[np.bool_]) -> dict[str, int]:
-    """Why trials take no part -> how many; those of classes that are not trained on by the name of
-    the class.
+    """Why trials take no part -> how many.
+
+    A class that is not trained on has a reason of its own.
     """
     without = int(values.isna().sum())
     found = {f"have no {task.target}": without} if without else {}
@@ -292,8 +293,9 @@ def numbers_of(values: pd.Series[str]) -> NDArray[np.float64] | None:
 
 
 def positive_of(options: TargetOptions, values: pd.Series[str]) -> tuple[str, ...]:
-    """Values of the positive class; of units that are bona fide or spoofed, bona fide goes without
-    saying.
+    """Values of the positive class.
+
+    Units that are bona fide or spoofed need no such value: it is bona fide.
     """
     known = set(values.dropna())
     if (whole := NAMES.write(options.positive)) in known:  # one value with commas in it

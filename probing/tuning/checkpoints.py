@@ -1,5 +1,6 @@
-"""What a killed training goes on from, and the weights of its best epochs; each file whole or not
-at all.
+"""What a killed training goes on from, and the weights of its best epochs.
+
+Each file is written whole or not at all.
 """
 
 from __future__ import annotations
@@ -68,8 +69,9 @@ class BestEpochs:
     def offer(
         self, weights: Mapping[str, Tensor], loss: float, epoch: int, *, write: bool = True
     ) -> None:
-        """Take the weights of an epoch if its dev loss says so; `write` is for one process of
-        several.
+        """Take the weights of an epoch if its dev loss says so.
+
+        `write` is for one process of several.
         """
         self._number.value.fill_(epoch)
         before = self.in_use()

@@ -97,8 +97,9 @@ class Reader:
 
 
 def in_parts(lengths: Sequence[int], most: int, padding: str) -> list[list[int]]:
-    """Positions of clips that go through the backbone together, by length; only equal ones where
-    padding leaks.
+    """Positions of clips that go through the backbone together, by length.
+
+    If padding leaks, only clips of one length do.
 
     >>> in_parts([5, 3, 5, 4], 2, "exact"), in_parts([5, 3, 5, 4], 2, "equal")
     ([[1, 3], [0, 2]], [[1], [3], [0, 2]])

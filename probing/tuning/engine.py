@@ -69,8 +69,9 @@ class Engine:
         return found
 
     def add_up_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Give every process the sum of all gradients; one that had nothing to compute
-        adds zeros.
+        """Give every process the sum of all gradients.
+
+        One that had nothing to compute adds zeros.
         """
         if self.world == 1:
             return

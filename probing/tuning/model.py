@@ -53,8 +53,9 @@ class TunedModel(nn.Module):
 def seen(
     states: HiddenStates, head: HeadStack, n_frames: int | None
 ) -> tuple[Tensor, Tensor | None]:
-    """What a head sees of hidden states: (B, L, T, D), and which frames are valid; pooled (B, L, 1,
-    2 D).
+    """What a head sees of hidden states: (B, L, T, D), and which frames are valid.
+
+    Pooled states are (B, L, 1, 2 D).
     """
     layers = [at_least_float32(layer) for layer in states.layers[1 : head.n_layers + 1]]
     if not head.frames:

@@ -20,8 +20,9 @@ HEAD = "head"
 
 
 class Optimizer:
-    """Steps of a recipe (Loshchilov & Hutter, ICLR 2019); the backbone takes part from where it
-    joins.
+    """Steps of a recipe (Loshchilov & Hutter, ICLR 2019).
+
+    The backbone takes part from where it joins.
 
     What decays are matrices, and of the head what `HeadStack.decaying` says.
 

@@ -281,8 +281,9 @@ def _as_stack(
 def _moments(
     train: Utterances, backbone: Backbone, options: Options, failures: dict[str, str]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and deviation (L, D) of what a head sees, as `Source.moments`; reads and runs every
-    training clip once.
+    """Mean and deviation (L, D) of what a head sees, as `Source.moments`.
+
+    Reads and runs every training clip once.
     """
     files = {
         str(name): train.root / str(path)

@@ -94,8 +94,9 @@ class Group:
 
 
 def groups_of(backbone: Trainable, trained: Trained, front_end: bool) -> list[Group]:
-    """The groups of a backbone's parameters that learn, the deepest first; of an adapted one, its
-    adapters.
+    """The groups of a backbone's parameters that learn, the deepest first.
+
+    With adapters, these alone learn.
 
     Args:
         backbone: whose parameters all have names.

@@ -1,5 +1,6 @@
-"""Tuning: a run, or a backbone and a corpus, in; a folder as an export out, whose backbone learned
-with its head.
+"""Tuning: a run, or a backbone and a corpus, in; a folder as an export out.
+
+Its backbone learned with its head.
 """
 
 from __future__ import annotations
@@ -43,8 +44,9 @@ RECORD = "tuning"  # in serving.json
 
 @dataclass(frozen=True)
 class Tuned:
-    """A tuned model: the folder it is in, open for scoring, and its figures on eval; None where
-    there is no eval.
+    """A tuned model: the folder it is in, open for scoring, and its figures on eval.
+
+    None where there is no eval.
     """
 
     exported: Exported
@@ -87,8 +89,9 @@ def tune(
     with_eval: bool = True,
     say: Callable[[str], None] = console.print,
 ) -> Tuned | None:
-    """Train a backbone with its head; write both as `export` does. Run again, it goes on where it
-    stopped.
+    """Train a backbone with its head; write both as `export` does.
+
+    A tuning that was killed goes on where it stopped, if it is started again.
 
     Args:
         source: what to start from.

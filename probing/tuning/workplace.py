@@ -75,8 +75,9 @@ def _is_tuning(path: Path) -> bool:
 def workplace(
     folder: Path, configuration: Mapping[str, Any], engine: Engine, overwrite: bool
 ) -> Iterator[Path]:
-    """The folder of checkpoints, locked; unless there is one to go on from, it is gone
-    in the end.
+    """The folder of checkpoints, locked.
+
+    It is gone in the end, unless there is a checkpoint to go on from.
     """
     work = work_of(folder)
     if not engine.is_main:
