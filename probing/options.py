@@ -150,8 +150,7 @@ def nearest(word: str, names: Iterable[str]) -> str:
 
 
 def whole_numbers(text: str, highest: int | None = None) -> tuple[int, ...]:
-    """The numbers that a text names: numbers and ranges with commas between, both ends of a range
-    included.
+    """The numbers of a text: numbers and ranges with commas between, both ends included.
 
     Args:
         text: `0:12` or `0,3,6`; if there is a highest number, an end may be left out, as in `:4,8`

@@ -1,5 +1,4 @@
-"""Registries: what is asked for by name, each entry declared once, and the modules of a user that
-add to them.
+"""Registries: entries by name, each declared once, and the modules of a user that add to them.
 
 An entry is a frozen dataclass with a `name` and a one-line `help`. Command lines, checks, messages
 and tables are made from the entries. The library imports no module that a run, an export or an
@@ -43,8 +42,7 @@ class RegistryError(ProbeError, ValueError):
 
 
 class NotImported(RegistryError):
-    """A module that something names and that has not been imported, since code is run only if its
-    user says so.
+    """A module that is named and not imported, since code is run only if its user says so.
 
     Attributes:
         module: its name.

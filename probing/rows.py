@@ -1,6 +1,4 @@
-"""Rows of text files: decoded as they were saved, split into fields, without white space at either
-end of a field.
-"""
+"""Rows of text files: decoded as they were saved, split into fields without white space around."""
 
 import codecs
 import csv

@@ -1,5 +1,4 @@
-"""Sealed folders: the record of a run or an export holds size and checksum of every file, and one
-of its own content.
+"""Sealed folders: the record of a run or export holds size and checksum of every file.
 
     run.json, serving.json, export.json     {..., "files": {name: [bytes, crc32]}, "checksum":
     sha256 of all the rest}

@@ -4,8 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 
 class Threads(ThreadPoolExecutor):
-    """A pool of threads that leaves what it has not begun when its block ends by an error or by
-    Ctrl-C.
+    """A pool of threads that drops what it has not begun if its block ends by an error.
 
     Python's own finishes everything that was handed in first: a bootstrap of 200,000 resamples went
     on for 40 s after Ctrl-C.

@@ -1,6 +1,4 @@
-"""Calibration: scores of one system or several to log-likelihood ratios, made on dev and measured
-on eval.
-"""
+"""Calibration: scores to log-likelihood ratios, made on dev and measured on eval."""
 
 from probing.calibration.affine import Calibration, calibrate, cost_note
 from probing.scores.options import check_prior

@@ -1,5 +1,4 @@
-"""Affine logistic calibration: scores to log-likelihood ratios, and several systems to one
-(fusion).
+"""Affine logistic calibration of scores to log-likelihood ratios, and fusion of systems.
 
     ratio = offset + sum over systems of scale * score
 

@@ -1,6 +1,4 @@
-"""Evaluation of score files: read them, join them with what is known of the utterances, and compute
-every figure.
-"""
+"""Evaluation of score files: read, joined with what is known of the utterances, and measured."""
 
 from probing.evaluation.evaluate import Evaluation, evaluate
 from probing.evaluation.sasv import SasvEvaluation, evaluate_sasv

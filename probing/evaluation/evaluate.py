@@ -82,9 +82,7 @@ class Evaluation:
         )
 
     def curves(self, by: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
-        """Trials of the pooled condition and of each condition of the factors that has both
-        classes, by name.
-        """
+        """Trials of the pooled condition and of each condition with both classes, by name."""
         chosen = {
             ", ".join(condition.values()) or POOLED: rows
             for condition, rows in conditions(self.trials, by)

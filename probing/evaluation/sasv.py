@@ -1,6 +1,4 @@
-"""Figures of trials of spoofing-robust speaker verification, pooled and by condition, with
-intervals.
-"""
+"""Figures of spoofing-robust speaker verification, pooled and by condition, with intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,6 +1,4 @@
-"""Exits in a folder: the policy, the tables, and what is found with its intervals, written and read
-again.
-"""
+"""Exits in a folder: the policy, the tables and the figures, written and read again."""
 
 from __future__ import annotations
 

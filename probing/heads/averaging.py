@@ -1,6 +1,4 @@
-"""Averaging: which epochs' parameters a training keeps of every model, and their mean
-in the end.
-"""
+"""Averaging: which epochs' parameters a training keeps of every model, and their mean."""
 
 from __future__ import annotations
 

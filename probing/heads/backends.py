@@ -88,9 +88,7 @@ class BackEnd(nn.Module):
 
 
 class Linear(BackEnd):
-    """One linear layer: on the vector itself where there is one frame (pooled tier), else on mean
-    and deviation.
-    """
+    """One linear layer: on the vector itself if there is one frame, else on mean and deviation."""
 
     def __init__(self, n: int, dim: int, frames: bool = True, outputs: int | None = None) -> None:
         super().__init__(n, dim, frames, outputs)
@@ -152,9 +150,7 @@ class MLP(BackEnd):
 
 
 class LSTM(BackEnd):
-    """One unidirectional LSTM of 192, the mean of its valid outputs, Linear to two logits (Pan et
-    al. 2024).
-    """
+    """One LSTM of 192, the mean of its valid outputs, Linear to two logits (Pan et al. 2024)."""
 
     def __init__(self, n: int, dim: int, frames: bool = True, outputs: int | None = None) -> None:
         super().__init__(n, dim, frames, outputs)

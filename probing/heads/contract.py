@@ -1,6 +1,4 @@
-"""The contract of merges and back-ends: what a stack relies on, tried on those of a user before any
-training.
-"""
+"""The contract of merges and back-ends: what a stack relies on, tried before any training."""
 
 from __future__ import annotations
 
@@ -18,8 +16,7 @@ DIM = 6
 
 
 def check_own(head: str, frames: bool) -> None:
-    """Try a head, if its merge or back-end is not of this package, on random layers of a few
-    utterances.
+    """Try a head whose merge or back-end is a user's on random layers of a few utterances.
 
     Args:
         head: MERGE+BACKEND.

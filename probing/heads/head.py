@@ -1,6 +1,4 @@
-"""A trained head: one model, stored as safetensors with its configuration, applied to any layers of
-its width.
-"""
+"""A trained head: one model, stored with its configuration, applied to layers of its width."""
 
 from __future__ import annotations
 
@@ -256,9 +254,7 @@ def head_of(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> H
 
 
 def _check_own(path: Path, config: Mapping[str, Any]) -> None:
-    """Refuse a head of somebody's own kind whose module has not been imported, and say what to
-    type.
-    """
+    """Refuse a head of a user's kind whose module is not imported, and say what to type."""
     if config.get("form") != "head":
         return  # refused as such
     for part, kinds in (("merge", MERGES), ("backend", BACKENDS)):

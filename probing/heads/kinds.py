@@ -185,9 +185,7 @@ def _to_import(name: str) -> bool:
 
 
 def import_heads(heads: Iterable[str]) -> None:
-    """Import the modules of those heads whose merge or back-end the user of the command line gave
-    as `module:Class`.
-    """
+    """Import the modules of heads whose merge or back-end was given as `module:Class`."""
     for part in (part for head in heads for part in split_head(head) if PATH.fullmatch(part)):
         import_own(part.partition(":")[0])
 

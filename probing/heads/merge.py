@@ -86,9 +86,7 @@ class Merge(nn.Module):
         raise NotImplementedError
 
     def start(self, generators: Sequence[torch.Generator], scaled: bool) -> None:
-        """Draw the parameters of model m by its own generator, so that they do not depend on the
-        other models.
-        """
+        """Draw the parameters of each model by its own generator, whatever the other models are."""
 
     def rank(self, layers: Sequence[int]) -> None:
         """Take the layers in the order of their probes alone, best first; for merges that select.

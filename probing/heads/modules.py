@@ -1,5 +1,4 @@
-"""Modules that back-ends are made of: M models side by side, over frames of utterances of several
-lengths.
+"""Modules of back-ends: M models side by side, over frames of utterances of several lengths.
 
 Parameters have M first; `start` draws those of model m by its own generator. `valid` is true where
 a frame (or a node of a graph) is of the utterance; what comes after takes no part in any mean, and
@@ -44,9 +43,7 @@ class Linear(nn.Module):
 
 
 class LayerNorm(nn.Module):
-    """Layer norm of the last axis of (M, ..., D), each model with a scale and an offset
-    of its own.
-    """
+    """Layer norm of the last axis of (M, ..., D), with a scale and an offset for each model."""
 
     def __init__(self, n: int, dim: int) -> None:
         super().__init__()
@@ -62,8 +59,7 @@ class LayerNorm(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """Batch norm (Ioffe & Szegedy, ICML 2015) over what is valid, with running statistics of every
-    model.
+    """Batch norm (Ioffe & Szegedy, ICML 2015) over valid frames, with statistics of each model.
 
     In a training step it takes mean and variance of the batch, or of the part of it that memory
     holds at once, and moves the running ones by a tenth; otherwise it takes these. They are kept
@@ -223,9 +219,7 @@ def frames_mean(x: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def start_all(module: nn.Module, generators: Sequence[torch.Generator]) -> None:
-    """Start every module within another that draws parameters, in the order in which they were
-    made.
-    """
+    """Start every module within another that draws parameters, in the order of their making."""
     for inner in module.modules():
         if inner is not module and (start := getattr(inner, "start", None)):
             start(generators)

@@ -1,5 +1,4 @@
-"""The recurrence of M LSTMs over utterances of several lengths: frames packed by time, a backward
-pass of its own.
+"""The recurrence of M LSTMs over frames packed by time, with a backward pass of its own.
 
 At every step one product serves all models and the utterances that have not ended. What does not
 depend on the step before, the products with the inputs and the gradients of all weights, is one

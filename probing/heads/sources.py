@@ -1,6 +1,4 @@
-"""Sources of batches: where the layers of utterances come from, in memory or streamed
-from a cache.
-"""
+"""Sources of batches: the layers of utterances, in memory or streamed from a cache."""
 
 from __future__ import annotations
 
@@ -227,9 +225,7 @@ def prefetched(items: Iterable[T], ahead: int = 2) -> Iterator[T]:
 
 
 def deviation(variance: Tensor, mean: Tensor) -> Tensor:
-    """What features are divided by: their deviation, or 1 where they do not vary beyond
-    rounding.
-    """
+    """The deviation that features are divided by; 1 if they do not vary beyond rounding."""
     scale = variance.clamp_min(0).sqrt()
     return torch.where(
         scale <= 1e-6 * mean.abs().clamp_min(1e-12), torch.ones_like(scale), scale

@@ -1,6 +1,4 @@
-"""Metrics of countermeasure scores, and of probes of classes and numbers, with their conventions
-and sources.
-"""
+"""Metrics of countermeasure scores and of probes, with their conventions and sources."""
 
 from typing import TYPE_CHECKING
 

@@ -101,8 +101,7 @@ class _Sorted:
 
 
 class _Window:
-    """The distinct scores between which the rates of nearly every resample cross, everything below
-    summed up.
+    """The distinct scores between which the rates of nearly every resample cross.
 
     Misses less false alarms at a score vary over resamples with the variance of a ratio of cluster
     sums.

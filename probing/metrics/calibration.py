@@ -1,5 +1,4 @@
-"""How well scores are calibrated: the least Cllr that any monotone map of them has, and
-reliability.
+"""How well scores are calibrated: minCllr, the least of any monotone map, and reliability.
 
 The pool adjacent violators give the map (Brümmer & du Preez, Computer Speech & Language 20, 2006,
 section 4): Cllr less that of the mapped scores is what calibration loses, and minCllr what
@@ -48,8 +47,7 @@ def best_ratios(bonafide: ArrayLike, scores: ArrayLike) -> NDArray[np.float64]:
 
 
 def min_cllr(bonafide: ArrayLike, scores: ArrayLike) -> float:
-    """Least Cllr, in bits, of all maps that rise with the scores: what they tell apart, whatever
-    their scale.
+    """Least Cllr, in bits, of all maps that rise with the scores: their discrimination alone.
 
     Args and errors: as `best_ratios`.
 
@@ -61,8 +59,7 @@ def min_cllr(bonafide: ArrayLike, scores: ArrayLike) -> float:
 
 @dataclass(frozen=True)
 class Reliability:
-    """What probabilities of bona fide claim and what is so, in bins of them, both classes counting
-    alike.
+    """Claimed probabilities of bona fide and found shares, in bins, both classes counting alike.
 
     claimed: (B,) mean probability that the ratios claim at even prior. found: (B,) share of bona
     fide. low, high: (B,) ends of the 95 % interval of that share. n: (B,) trials.

@@ -1,5 +1,4 @@
-"""Clusters: what a bootstrap draws whole, such as speakers, and in how many an interval can be
-believed.
+"""Clusters: what a bootstrap draws whole, such as speakers, and how many are enough.
 
 Trials of one speaker resemble each other, and so do spoofs of one attack. A figure speaks of other
 speakers like these only if speakers are drawn whole, and of other attacks like these only if

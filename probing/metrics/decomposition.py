@@ -136,9 +136,7 @@ def are_of_both(
 
 
 def kind_of(values: NDArray[np.object_], spoof: NDArray[np.bool_]) -> str:
-    """Whether a factor is of `spoof` trials only or of `both` classes: both where they share a
-    value.
-    """
+    """Whether a factor is of `spoof` trials only, or of `both` classes if these share a value."""
     return OF_BOTH if set(values[spoof]) & set(values[~spoof]) else OF_SPOOFS
 
 

@@ -141,8 +141,7 @@ def figure_interval(
     highest: float = np.inf,
     level: float = LEVEL,
 ) -> Interval:
-    """The interval of a figure that is no error rate, by Student's t, cut to what the figure can
-    be.
+    """The interval of a figure that is no error rate, by Student's t, cut to its range.
 
     Args:
         value: the figure; NaN has no interval.

@@ -1,6 +1,4 @@
-"""Figures of localisation on the resamples of a bootstrap that draws whole utterances
-or speakers.
-"""
+"""Figures of localisation on resamples that draw whole utterances or speakers."""
 
 from __future__ import annotations
 

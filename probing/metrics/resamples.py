@@ -62,9 +62,7 @@ class Resamples:
 
     @cached_property
     def stored(self) -> NDArray[np.int16] | None:
-        """How often each value was drawn, (R, values), or None where each resample is drawn when it
-        is needed.
-        """
+        """How often each value was drawn, (R, values); None if resamples are drawn when needed."""
         if self.n * sum(size for one in self.levels for size in one.sizes) > STORED_COUNTS:
             return None
         return _drawn(np.random.default_rng(self.seed), self.levels, self.n)
@@ -108,8 +106,7 @@ class Resamples:
 
     @property
     def most_trials(self) -> float:
-        """How many independent trials these are worth at most, half of them of each class if there
-        are two.
+        """How many independent trials these are worth at most, half of each class if there are two.
 
         Of few errors no resample shows how much they keep to a few clusters, so a little is assumed
         (`ALIKE`). The classes count by their harmonic mean, as the variances of misses and false
@@ -267,9 +264,7 @@ def _drawn(
 
 
 def _empty(parts: list[NDArray[np.int64]], levels: Levels) -> NDArray[np.intp]:
-    """The resamples in which no trial of a class was drawn: it has none of the combinations of
-    values that were.
-    """
+    """The resamples in which no trial of a class was drawn."""
     step = max(1, 1_000_000 // levels.n_cells)
     drawn = [
         _product([part[i : i + step] for part in parts], levels).any(1)

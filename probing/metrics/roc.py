@@ -1,5 +1,4 @@
-"""Operating points of countermeasure scores: ROC, DET, area, and the official reading of the equal
-error rate.
+"""Operating points of countermeasure scores: ROC, DET, area, and the official EER.
 
 Conventions as in `probing.metrics.eer`: a trial is accepted when its score is at or above the
 threshold, and tied scores are one operating point. The official ASVspoof code has one point per
@@ -79,8 +78,7 @@ def roc(bonafide: ArrayLike, scores: ArrayLike, *, official: bool = False) -> Ro
 
 
 def official_eer(bonafide: ArrayLike, scores: ArrayLike) -> float:
-    """Equal error rate as the official ASVspoof code reads it: the mean of both rates at the
-    nearest point.
+    """EER as the official ASVspoof code has it: the mean of both rates at the nearest point.
 
     Within 1/N of `eer` without ties; wrong with them (1 for constant scores). For comparison with
     published figures.
@@ -107,8 +105,7 @@ def official_eer_point(curve: Roc) -> tuple[float, float]:
 
 
 def auc(bonafide: ArrayLike, scores: ArrayLike) -> float:
-    """Area under the ROC, 0 to 1: how often a bona fide trial scores above a spoof, ties counted
-    half.
+    """Area under the ROC, 0 to 1: how often bona fide scores above spoof, ties counting half.
 
     Args:
         bonafide: (N,) true for bona fide trials.

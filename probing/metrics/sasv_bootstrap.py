@@ -1,6 +1,4 @@
-"""Figures of spoofing-robust speaker verification on the resamples of a bootstrap: sorted once,
-then counts only.
-"""
+"""Figures of spoofing-robust speaker verification on the resamples of a bootstrap."""
 
 from collections.abc import Iterator
 from math import sqrt
@@ -22,7 +20,7 @@ NEAR = 8  # cells of the grid at either side of the best
 def a_dcf_resamples(
     keys: ArrayLike, scores: ArrayLike, resamples: Resamples, costs: SasvCosts = ADCF
 ) -> NDArray[np.float64]:
-    """The a-DCF (R,) of resamples, NaN where a resample has none of a kind.
+    """The a-DCF (R,) of resamples; NaN if a resample has none of a kind.
 
     See `a_dcf` for arguments and errors.
 

@@ -9,9 +9,7 @@ FINEST = {torch.float32: 5e-7, torch.float64: 1e-13}  # the gradient that roundi
 
 
 class Features:
-    """Features (N, P) of one layer, standardised, and a column of ones, with what preconditions a
-    fit on them.
-    """
+    """Features (N, P) of a layer, standardised, a column of ones, and what preconditions a fit."""
 
     def __init__(self, x: torch.Tensor) -> None:
         self.x = x
@@ -28,9 +26,7 @@ class Features:
         return coordinates
 
     def margins(self, u: torch.Tensor, labelling: torch.Tensor) -> torch.Tensor:
-        """Log odds (Q, N) of weights and biases (Q, P + 1) of problems of ascending labellings
-        (Q,).
-        """
+        """Log odds (Q, N) of weights and biases (Q, P + 1); labellings (Q,) ascend."""
         return (u[:, :-1].to(self.x.dtype) @ self.x.T).to(u.dtype).add_(u[:, -1:])
 
     def gradients(self, slopes: torch.Tensor, labelling: torch.Tensor) -> torch.Tensor:

@@ -60,8 +60,7 @@ class NumberProbe(RegressorMixin, BaseEstimator):
 
 
 class NumberProbeCV(NumberProbe):
-    """The linear probe of a number whose strength has the highest mean R^2 over folds, fitted again
-    on all rows.
+    """The linear probe of a number at the strength of highest mean R^2 over folds, fitted on all.
 
     One factorisation a fold gives every strength; each fold has the standardisation of its own
     training rows.

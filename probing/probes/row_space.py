@@ -1,5 +1,4 @@
-"""The span of the rows of features: where the solutions lie where there are fewer rows than
-features.
+"""The span of the rows of features, in which solutions lie if rows are fewer than features.
 
 With Z (N, P) and a penalty on |w|^2 the weights are w = Z'a. Of the Cholesky factor L of Z Z',
 which is that of a QR decomposition of Z' at a fraction of its cost, u = L'a: then Z w = L u and |w|

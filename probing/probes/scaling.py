@@ -53,8 +53,7 @@ class Scaling:
         return out
 
     def fold(self, weight: torch.Tensor, bias: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weights (L, K, S, P) and biases (L, K, S) that act on features as they are, before
-        standardisation.
+        """Weights (L, K, S, P) and biases (L, K, S) for features before standardisation.
 
         Of M classes (L, K, S, M, P) and (L, K, S, M).
         """
@@ -64,9 +63,7 @@ class Scaling:
 
 
 def _blocks(x: torch.Tensor, dtype: torch.dtype) -> Iterator[tuple[int, torch.Tensor]]:
-    """First row and values of some utterances after another, few enough to stay in a core's own
-    memory.
-    """
+    """First row and values of blocks of utterances, small enough to stay in a core's own memory."""
     rows = max(1, VALUES_AT_ONCE // (x.shape[0] * x.shape[2]))
     for first in range(0, x.shape[1], rows):
         yield first, x[:, first : first + rows].to(dtype)

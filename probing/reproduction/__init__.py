@@ -1,6 +1,4 @@
-"""Reproductions of published tables: the steps, what they need, and the figures measured beside the
-published ones.
-"""
+"""Reproductions of published tables: the steps, what they need, and both figures."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The table of Pan et al. 2024: train on ASVspoof 2019 LA, evaluate on 2019 LA, 2021 LA and 2021
-DF.
+"""The table of Pan et al. 2024: trained on ASVspoof 2019 LA, evaluated on that, 2021 LA and DF.
 
 The backbone stays frozen, where the paper tunes it from epoch 10; that is the difference to expect,
 and with `tune` a row is added in which it is tuned (see `tuned`). By default heads see mean and

@@ -11,8 +11,7 @@ from probing.runs import Run
 
 
 def compare(found: Run, backbone: str, tuned_figures: TunedFigures | None = None) -> pd.DataFrame:
-    """Measured beside published figures: a row a system, those that answer each other below each
-    other.
+    """Measured beside published figures, a row a system.
 
     Args:
         found: a run of `run`.
@@ -65,9 +64,7 @@ def compare(found: Run, backbone: str, tuned_figures: TunedFigures | None = None
 
 
 def peaks(found: Run, backbone: str) -> str:
-    """Where the learned layer weights of the weighted sum are largest, beside where they are
-    published to be.
-    """
+    """Where the layer weights of the weighted sum are largest, measured and published."""
     rows = found.results[
         (found.results["experiment"] == "contribution") & (found.results["metric"] == "weight")
     ]

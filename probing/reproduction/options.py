@@ -1,6 +1,4 @@
-"""What is to be reproduced of Pan et al. 2024, and the options of extraction and sweep that follow
-from it.
-"""
+"""What is to be reproduced of Pan et al. 2024, and the options that follow from it."""
 
 from __future__ import annotations
 

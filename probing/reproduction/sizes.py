@@ -1,6 +1,4 @@
-"""What steps of a reproduction will take, before anything is read: bytes exactly, seconds from a
-short calibration.
-"""
+"""What a reproduction will take: bytes exactly, seconds from a short calibration."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The tuned row of Pan et al. 2024: the head trained on the frozen layers, tuned with the backbone
-from epoch 10 on.
-"""
+"""The tuned row of Pan et al. 2024: the backbone joins the head at epoch 10."""
 
 from __future__ import annotations
 

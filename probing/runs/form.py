@@ -212,9 +212,7 @@ def _check_target(target: Mapping[str, Any]) -> None:
 
 
 def _check(value: Any, form: Any, key: str) -> None:
-    """Compare a value with a form: what a leaf has to be, or the keys that an object
-    has to have.
-    """
+    """Compare a value with a form: what a leaf has to be, or which keys an object needs."""
     if isinstance(form, str):
         if not _LEAVES[form](value):
             raise ValueError(f"{RECORD}: {key!r} is {str(value)[:60]!r}, expected {form}")

@@ -55,8 +55,7 @@ class LayerOfRun:
 
 @dataclass(frozen=True)
 class DepthOfRun:
-    """The finding on depth: the head chosen on dev, the depth that is shown to be enough (or None),
-    and full depth.
+    """The finding on depth: the head chosen on dev, the depth shown to be enough, and full depth.
 
     margin: what a depth may be worse by, as `probing.sweep.margin` reads it. excess: by how much
     the depth is worse than full depth, paired; bound: the upper end of its one-sided interval in
@@ -77,8 +76,7 @@ class DepthOfRun:
 
 
 class RunRecord(dict[str, Any]):
-    """What a run says of itself: the object that run.json holds, with types where the program reads
-    it.
+    """What a run says of itself: the object of run.json, typed as far as the program reads it.
 
     In Python: `Run("results/demo.run").record.finding.layer`, which is
     `record["finding"]["layer"]`.

@@ -1,5 +1,4 @@
-"""Simultaneous intervals: those of all layers of a run hold at once, so that any layer may be
-picked by eye.
+"""Simultaneous intervals: those of all layers of a run hold at once, whichever is picked.
 
 Of 13 intervals at 95 % that each hold by themselves, one or another misses often; these are wider,
 by what the largest deviation among the layers needs on the same resamples (see
@@ -18,8 +17,7 @@ from probing.runs import Run
 
 
 def layer_bands(run: Run, part: str = "eval") -> pd.DataFrame:
-    """The metric of the linear probe of each layer, with 95 % intervals that hold for all layers at
-    once.
+    """The metric of each layer's linear probe, with 95 % intervals that hold for all at once.
 
     Args:
         run: a finished run; resamples and seed are those of its sweep.
@@ -46,8 +44,7 @@ def layer_bands(run: Run, part: str = "eval") -> pd.DataFrame:
 
 
 def layer_gains(run: Run, other: Run, part: str = "eval") -> pd.DataFrame:
-    """By how much each layer is better than the same layer of another run, as one of random
-    weights.
+    """By how much each layer is better than that of another run, as one of random weights.
 
     Args:
         run: a finished run; resamples and seed are those of its sweep.

@@ -154,9 +154,7 @@ class RunWriter:
         return _compared(begun) == _compared(json.loads(identity))
 
     def add_utterances(self, tables: Mapping[str, pd.DataFrame]) -> None:
-        """Keep whose scores these are, with every condition: `part` and the columns of the cache's
-        table.
-        """
+        """Keep whose scores these are: `part` and the columns of the cache's table."""
         parts = [
             table.assign(part=part).drop(columns=["shard", "row"]) for part, table in tables.items()
         ]

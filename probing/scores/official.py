@@ -1,6 +1,4 @@
-"""The score files of runs, read at the speed of a column store where nothing in them is out of the
-ordinary.
-"""
+"""The score files of runs, read at the speed of a column store if they are ordinary."""
 
 from pathlib import Path
 
@@ -22,8 +20,7 @@ COLUMNS = {
 
 
 def read_official(path: Path) -> pd.DataFrame:
-    """Utterance ids and scores of a file in the official form of ASVspoof 2019, as `read_scores`
-    gives them.
+    """Utterance ids and scores of a file in the form of ASVspoof 2019, as `read_scores` gives.
 
     Raises:
         ScoresError, Damaged: as there.

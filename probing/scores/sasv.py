@@ -1,5 +1,4 @@
-"""Trials of spoofing-robust speaker verification: a claimed speaker and an utterance, their key,
-and their scores.
+"""Trials of spoofing-robust speaker verification: claimed speaker, utterance, key and scores.
 
 Scores: the forms of ASVspoof 5 track 2, a table whose header names `filename` or `trial_anon`, the
 claimed speaker (`spk` or `tar_spk_anon`) and `sasv-score` (a joint system), `asv-score` and
@@ -28,9 +27,7 @@ DUMMY = "dummy"  # trials of ASVspoof 5 that its package leaves out of track 2
 
 
 def with_claims(table: pd.DataFrame) -> pd.DataFrame:
-    """A table of trials with its claimed speakers as `target_speaker`, where it has a column of
-    them.
-    """
+    """A table of trials with its claimed speakers, if it names them, as `target_speaker`."""
     named = next((name for name in (*CLAIMS, "speaker") if name in table), CLAIMED)
     return table.rename(columns={named: CLAIMED})
 

@@ -1,6 +1,4 @@
-"""Tables of text in the forms of score files and protocols: white space, tabs or csv, with a header
-or without; .gz.
-"""
+"""Tables of text as score files and protocols have them: blanks, tabs or csv, header or none."""
 
 import csv
 import math

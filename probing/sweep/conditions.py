@@ -1,6 +1,4 @@
-"""Figures of linear probes by condition: by attack, codec or any column, and on attacks left out of
-the training.
-"""
+"""Figures of linear probes by condition, and on attacks left out of the training."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass

@@ -161,8 +161,7 @@ def _gates_and_norms(
 def _changed(
     head: Head, source: Source, n: int, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scores (L, N) without each layer, and (L, PERMUTATIONS, N) with each permuted among all
-    utterances.
+    """Scores (L, N) without each layer, and (L, PERMUTATIONS, N) with each permuted.
 
     The source is read twice side by side, in order and permuted, as no batch need hold more than a
     few utterances.

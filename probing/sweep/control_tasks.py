@@ -1,5 +1,4 @@
-"""Control tasks (Hewitt & Liang, EMNLP 2019): what a probe can learn by heart, to hold its figures
-against.
+"""Control tasks (Hewitt & Liang, EMNLP 2019): what a probe can learn by heart.
 
 Every type, as a word, gets a label at random, drawn as often as the labels of training are, and
 keeps it in all parts. Nothing in a layer is about such labels but which type it is; a probe that

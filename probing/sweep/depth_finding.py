@@ -1,6 +1,4 @@
-"""The finding on depth: how many layers are enough, with the error rate of the answer under
-control.
-"""
+"""The finding on depth: how many layers are enough, at a known rate of error."""
 
 from __future__ import annotations
 
@@ -234,8 +232,7 @@ def find_depth(
 
 
 def excess_bound(resampled: NDArray[np.float64], resampled_full: NDArray[np.float64]) -> float:
-    """Upper end of the one-sided 95 % interval of EER(depth) - EER(full): which excess is not
-    excluded.
+    """Upper end of the one-sided 95 % interval of EER(depth) - EER(full).
 
     Of a metric of which more is better, give both with their sign turned.
     """

@@ -245,9 +245,7 @@ class DepthTraining:
 
 
 def _groups(stacks: Sequence[HeadStack], memory_gb: float) -> Iterator[list[HeadStack]]:
-    """Stacks whose parameters, moments and copies fit the memory together: each group is one read
-    of the data.
-    """
+    """Groups of stacks that fit the memory together; each is one read of the data."""
     group: list[HeadStack] = []
     used = 0.0
     for stack in stacks:

@@ -26,8 +26,7 @@ ID = "utterance_id"
 def folds_of(
     cache: Cache, table: pd.DataFrame, column: str, n: int, seed: int, task: Task, target: Values
 ) -> NDArray[np.intp]:
-    """The fold (N,) of each utterance: no group is in two, and classes are shared out as evenly as
-    that allows.
+    """The fold (N,) of each utterance: no group is in two, classes as even as that allows.
 
     Args:
         cache: whose utterances they are, for messages.
@@ -165,9 +164,7 @@ def rows_by_training(split: Split) -> list[NDArray[np.intp]]:
 def _in_every_training(
     task: Task, target: Values, folds: NDArray[np.intp], cache: Cache
 ) -> tuple[NDArray[np.bool_], dict[str, int]]:
-    """The utterances (N,) of classes that every fold trains on, and how many there are of the
-    others.
-    """
+    """The utterances (N,) of classes that every fold trains on, and how many others there are."""
     codes = target.astype(np.intp)
     there = [
         np.bincount(codes[rows["train"]], minlength=len(task.classes)) > 0

@@ -1,5 +1,4 @@
-"""Erasure: what is left in a layer once the subspace that a probe reads is removed, beside random
-subspaces.
+"""Erasure: what is left in a layer without the subspace that a probe reads, or a random one.
 
 Every round removes what the probe of the round before reads from the standardised training features
 (see `probing.probes.erasure`), chooses the strength on dev again, and is scored on dev and eval.

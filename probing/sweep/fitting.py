@@ -204,9 +204,7 @@ def solve_standardised(
 
 
 def labellings_at_once(task: Task, n_strengths: int, n: int) -> int:
-    """How many labellings are solved together: of many classes each has many margins, which solvers
-    hold in copies.
-    """
+    """How many labellings are solved together; solvers hold the margins of all in copies."""
     if task.name != CLASSES:
         return MOST_MARGINS
     return max(1, MOST_MARGINS // (n_strengths * len(task.classes) * n))

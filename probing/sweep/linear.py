@@ -135,18 +135,14 @@ def probe_layers(
 
 @dataclass(frozen=True)
 class _Sample:
-    """The trials of a part that probes are trained or chosen on: their rows (n,), and these of its
-    table.
-    """
+    """The trials that probes are trained or chosen on: their rows (n,), and these of the table."""
 
     rows: NDArray[np.intp]
     table: pd.DataFrame
 
 
 def sampled(split: Split, most: int) -> _Sample:
-    """All utterances of a part, or of units inside them at most so many, drawn evenly over the
-    part.
-    """
+    """All utterances of a part, or at most so many units inside them, drawn evenly."""
     rows = np.arange(len(split))
     if split.unit and split.folds is None and len(rows) > most:
         rows = np.sort(np.random.default_rng([len(rows), most]).permutation(len(rows))[:most])
@@ -228,8 +224,7 @@ def features_of(split: Split, layer: int, table: pd.DataFrame) -> NDArray[Any]:
 
 
 def beside(work: Callable[[T], R], items: Sequence[T], at_once: int) -> Iterator[R]:
-    """Results in order, of `at_once` items in parallel but no more than cores, which are
-    shared out evenly.
+    """Results in order, of as many items in parallel as cores or `at_once`.
 
     A core to itself is worth more to a solver than a share in all: its products are too small to be
     split, and wait for each other where cores are busy with something else.
@@ -255,17 +250,13 @@ def beside(work: Callable[[T], R], items: Sequence[T], at_once: int) -> Iterator
 
 
 def working_bytes(n_train: int, n: int, p: int, item_size: int) -> int:
-    """About the most memory that a layer takes: `n` utterances x `p` values as stored, and what
-    solving it needs.
-    """
+    """About the most bytes that a layer takes: `n` utterances x `p` values, and its solution."""
     solving = (4 if n_train * p > MOST_FLOAT64 else 8) * (n_train * p + 8 * p * min(n_train, p))
     return item_size * n * p + solving + 3 * 8 * ROWS_AT_ONCE * p
 
 
 def shuffled(splits: dict[str, Split], seeds: Sequence[int]) -> list[Labelling]:
-    """Labellings without meaning: the targets of train and of dev permuted, one
-    labelling a seed.
-    """
+    """Labellings without meaning: targets of train and dev permuted, one a seed."""
     labellings = []
     for seed in seeds:
         generator = np.random.default_rng([seed, 1])

@@ -44,8 +44,7 @@ def localises(split: Split) -> bool:
 def add_localisation(
     results: Results, splits: dict[str, Split], scores: Mapping[str, NDArray[np.float64]], **of: Any
 ) -> None:
-    """Add the figures of a probe or head: range EER, segment EERs, and F1, precision and recall of
-    spoofed time.
+    """Add range EER, segment EERs, and F1, precision and recall of spoofed time of a probe or head.
 
     The last three are at the threshold where misses and false alarms of dev are nearest to each
     other. Intervals are of the resamples of the frames: what time is spoofed, or is not, is drawn

@@ -67,8 +67,7 @@ class Margin:
     def of_excess(
         self, depth: NDArray[np.float64], full: NDArray[np.float64], sign: float = 1.0
     ) -> NDArray[np.float64]:
-        """By how much figures (R,) are worse than those of full depth, in the terms of the margin,
-        as `value` is.
+        """By how much figures (R,) are worse than those of full depth, in the terms of `value`.
 
         `sign` is 1 if lower figures are better, as of EER, and -1 if higher are.
         """

@@ -1,6 +1,4 @@
-"""MLP probes of single layers: what a linear probe of mean and deviation cannot read, beside their
-own control.
-"""
+"""MLP probes of single layers, for what a linear probe cannot read, with their own control."""
 
 from __future__ import annotations
 

@@ -302,9 +302,7 @@ def has_blocks(cache: Cache) -> bool:
 
 
 def has_first_layers(cache: Cache) -> bool:
-    """Whether there is a layer above 0, and all below the highest, as heads on the first k layers
-    need.
-    """
+    """Whether layers 1 to the highest are all there, as heads on the first k layers need."""
     above = [k for k in cache.layers if k > 0]
     return bool(above) and above == list(range(1, len(above) + 1))
 
@@ -319,9 +317,7 @@ def layers_lacking(cache: Cache) -> str:
 
 
 def _check_own(head: str, tier: str) -> None:
-    """Refuse a merge or back-end of one's own that is not imported, or does not keep the contract
-    of heads.
-    """
+    """Refuse a user's merge or back-end that is not imported, or breaks the contract of heads."""
     merge, backend = split_head(head)
     if merge in MERGES.built_in and backend in BACKENDS.built_in:  # no need to wait for PyTorch
         return

@@ -1,6 +1,4 @@
-"""What a sweep is about: utterances by part, conditions, labellings and resamples, checked before
-any training.
-"""
+"""What a sweep is about: utterances, conditions, labellings and resamples, checked first."""
 
 from __future__ import annotations
 
@@ -285,9 +283,7 @@ def _say_target(splits: dict[str, Split], say: Callable[[str], None]) -> None:
 
 
 def _lacking(splits: dict[str, Split]) -> Iterator[str]:
-    """A sentence for each part that has no trials of a class that is trained on, of a target with
-    classes.
-    """
+    """A sentence for each part without trials of a class that is trained on."""
     task = splits["train"].task
     for part, split in splits.items():
         if task.name == CLASSES and part != "train":

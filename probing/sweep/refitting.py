@@ -1,6 +1,4 @@
-"""Linear probes refitted on other speakers: how much of an error rate is the luck of who was
-trained on.
-"""
+"""Linear probes refitted on other speakers: how an error rate depends on who was trained on."""
 
 from __future__ import annotations
 

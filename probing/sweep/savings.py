@@ -10,8 +10,7 @@ from cache import Cache, ProbeError
 
 
 def depth_costs(cache: Cache, device: str, say: Callable[[str], None]) -> pd.DataFrame | None:
-    """Costs by depth of the backbone that made a cache, as `probing.backbones.costs.costs` gives
-    them.
+    """Costs by depth of the backbone that made a cache, see `probing.backbones.costs.costs`.
 
     None, with a remark, where the backbone cannot be loaded here or is no longer the one that made
     the cache; a sweep needs nothing but the cache.

@@ -1,6 +1,4 @@
-"""One part of a sweep: some utterances of a cache, or units inside them, with what is to be read of
-them.
-"""
+"""One part of a sweep: utterances of a cache, or units inside them, with their targets."""
 
 from __future__ import annotations
 
@@ -86,9 +84,7 @@ class Split:
 
     @property
     def width(self) -> int:
-        """Features of a trial: mean and deviation over time of an utterance, one vector
-        of a unit.
-        """
+        """Features of a trial: mean and deviation of an utterance, one vector of a unit."""
         return self.cache.dim if self.unit else 2 * self.cache.dim
 
 

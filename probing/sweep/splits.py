@@ -1,5 +1,4 @@
-"""The utterances of a sweep: those it trains on, chooses on, and reports on, from one cache or
-several.
+"""The utterances that a sweep trains on, chooses on and reports on, from one cache or several.
 
 `SPLIT` is a split of the cache that is swept, `CACHE:SPLIT` one of another cache, and `CACHE` alone
 its split `eval`, or the only one it has. A name that is a split of the cache that is swept is that
@@ -219,17 +218,14 @@ def _refuse_shared(chosen: Sequence[Split]) -> None:
 
 
 def _are_views(one: Split, other: Split) -> bool:
-    """Whether both are reported on, and heard through different views: the same utterances may be
-    then.
-    """
+    """Whether both are reported on and are different views, which may share utterances."""
     return one.name == other.name == EVAL and heard_as(one.cache.about) != heard_as(
         other.cache.about
     )
 
 
 def _named(reports: Sequence[Split]) -> list[Split]:
-    """Evaluation sets whose names differ: the corpus, with the split and the cache where several
-    are of one corpus.
+    """Evaluation sets by different names: the corpus, with split and cache if several are of it.
 
     The name of a corpus that was heard through a view says so.
     """

@@ -112,9 +112,7 @@ def sweep(
 def _measure_costs(
     data: Prepared, results: Results, device: str, say: Callable[[str], None]
 ) -> dict[int, float] | None:
-    """Depth -> share of compute that it saves, if heads are trained and the backbone can be
-    measured.
-    """
+    """Depth -> share of compute that it saves; None without heads, or a backbone to measure."""
     if not data.measures_costs or (costs := depth_costs(data.cache, device, say)) is None:
         return None
     results.add_costs(costs)

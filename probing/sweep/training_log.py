@@ -112,9 +112,7 @@ def read_training(run: Path) -> pd.DataFrame:
 
 
 def track(run: Path, folder: Path) -> None:
-    """Write the training of a run's heads into a folder of TensorBoard, each in the place of an
-    earlier one.
-    """
+    """Write the training of a run's heads for TensorBoard, in the place of an earlier one."""
     write_tensorboard(read_training(run), folder)
 
 

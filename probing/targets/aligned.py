@@ -1,6 +1,4 @@
-"""Targets inside utterances: labelled frames or segments of a cache, as rows that a sweep takes for
-trials.
-"""
+"""Targets inside utterances: labelled frames or segments of a cache, a trial each."""
 
 from __future__ import annotations
 
@@ -103,9 +101,7 @@ class AlignedUnits:
 
 
 def refuse_moved_time(cache: Cache) -> None:
-    """Raise ProbeError for a cache heard through a view in which labels in time are no longer where
-    they were.
-    """
+    """Raise ProbeError for a view in which labels in time are no longer where they were."""
     view = (cache.about.get("options") or {}).get("view")
     moving = [one.name for one in Augmentation.of(view or "", "view") if one.moves_time]
     if moving:
@@ -120,9 +116,7 @@ def _measures(cache: Cache) -> list[str]:
 
 
 def _as_trials(units: pd.DataFrame, unit: str) -> pd.DataFrame:
-    """The units under ids of their own: a frame by its number, a segment by its place among those
-    of its utterance.
-    """
+    """The units under ids of their own: a frame by its number, a segment by its place."""
     number = (
         units["first_frame"]
         if unit == "frame"

@@ -1,6 +1,4 @@
-"""Levels: duration, energy, spectral tilt and signal-to-noise ratio of a clip, or of what is around
-points in time.
-"""
+"""Levels: duration, energy, tilt and signal-to-noise ratio of a clip, or around points in time."""
 
 from itertools import pairwise
 

@@ -1,6 +1,4 @@
-"""The figures that a probe of a target is judged by: what they are called, which way is better,
-what chance gives.
-"""
+"""The figures of a target: what they are called, which way is better, what chance gives."""
 
 from __future__ import annotations
 

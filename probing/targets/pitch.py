@@ -1,5 +1,4 @@
-"""Pitch: F0 and voicing by Praat's autocorrelation (Boersma 1993), from the package
-praat-parselmouth.
+"""Pitch: F0 and voicing by Praat's autocorrelation (Boersma 1993), in praat-parselmouth.
 
 Chosen by measurement (`tests/benchmarks/pitch_trackers.py`). On tones of known F0 it is as exact as
 Harvest of WORLD; in noise Harvest is more exact, but it calls 5 % of noise and 7 % of pauses
@@ -73,9 +72,7 @@ class Pitch:
         return np.array([self._pitch.get_value_at_time(time) for time in times], np.float64)
 
     def voicing_at(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
-        """1 where the frame nearest to a time in s is voiced, 0 where it is not, NaN where there is
-        none.
-        """
+        """1 if the frame nearest to a time in s is voiced, else 0; NaN if there is none."""
         if self._pitch is None:
             return np.full(len(times), np.nan)
         index = np.rint((times - self._pitch.x1) / self._pitch.dx)

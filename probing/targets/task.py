@@ -1,6 +1,4 @@
-"""The task that a target makes: how its figures are computed, drawn and written down, whatever the
-target is.
-"""
+"""The task of a target: how its figures are computed, drawn and written down."""
 
 from __future__ import annotations
 
@@ -142,9 +140,7 @@ class Task:
         return self.losses(target, scores)[0]
 
     def losses(self, target: Values, scores: NDArray[np.float64]) -> tuple[float, ...]:
-        """What probes are chosen by, lower being better: `loss`, and of classes the cross-entropy
-        too.
-        """
+        """What probes are chosen by, lower being better: `loss`; of classes cross-entropy too."""
         if not np.isfinite(scores).all():
             return (float("inf"),) * (2 if self.name == CLASSES else 1)
         if self.name != CLASSES:
@@ -166,9 +162,7 @@ class Task:
         metric: Metric | None = None,
         level: float = LEVEL,
     ) -> Interval:
-        """The interval of a figure, by default of the finding's: as an error rate's if it is a
-        share, else by t.
-        """
+        """The interval of a figure: as an error rate's if it is a share, else by t."""
         metric = metric or self.metric
         if not metric.share:
             return figure_interval(

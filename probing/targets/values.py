@@ -1,6 +1,4 @@
-"""The values of a target: read from a column or a table beside the corpus, checked, and numbered
-for a task.
-"""
+"""The values of a target: read from a column or table, checked, and numbered for a task."""
 
 from __future__ import annotations
 

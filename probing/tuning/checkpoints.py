@@ -54,8 +54,7 @@ class _Number:
 
 
 class BestEpochs:
-    """Which epochs' weights a recipe averages, and their files: `epoch-07.safetensors`, none but
-    those still in it.
+    """Which epochs' weights a recipe averages, and their files: `epoch-007.safetensors`.
 
     The choice is that of `heads.averaging`, by dev loss: the lowest, or the epochs behind the
     lowest.

@@ -1,6 +1,4 @@
-"""How a tuned model does on eval, beside the same head on the frozen backbone, or what it went on
-from.
-"""
+"""How a tuned model does on eval, beside what it was tuned from."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Low-rank adapters (Hu et al., ICLR 2022) by PEFT: put on every linear map of the blocks, and
-merged into them.
-"""
+"""Low-rank adapters (Hu et al., ICLR 2022) by PEFT, on every linear map of the blocks."""
 
 from __future__ import annotations
 
@@ -20,8 +18,7 @@ SCALE = 2  # alpha / R
 
 
 def add_adapters(backbone: Trainable, rank: int, seed: int) -> None:
-    """Put adapters of a rank on the linear maps of a backbone's blocks, those of attention and
-    feed-forward.
+    """Put adapters of a rank on the linear maps of attention and feed-forward of all blocks.
 
     W x becomes W x + 2 B A x, with B = 0 at first. The backbone's parameters get names with
     `base_layer` in them.

@@ -1,6 +1,4 @@
-"""AdamW over a head and the backbone it is tuned with: groups of parameters, each with a rate of
-its own.
-"""
+"""AdamW over a head and its backbone: groups of parameters, each with a rate of its own."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What a verdict on a clip needs beside a tuned head: scores of dev and eval, and what training
-clips were like.
-"""
+"""What a verdict needs beside a tuned head: scores of dev and eval, and the training clips."""
 
 from __future__ import annotations
 

@@ -76,8 +76,7 @@ def from_run(
     device: str = "cpu",
     audio_root: Path | None = None,
 ) -> Start:
-    """Start from a head of a run, by default that of its finding, trained on the cache of the
-    frozen backbone.
+    """Start from a head of a run, by default that of its finding.
 
     Raises:
         ProbeError: no such head, or the run's cache or its audio is not there, or not what it was.
@@ -112,8 +111,7 @@ def from_run(
 def from_exported(
     folder: Path, run: Path | None, device: str, audio_root: Path | None, say: Callable[[str], None]
 ) -> Start:
-    """Start from an exported model, tuned or not, on the utterances of a run, or of what it was
-    tuned on.
+    """Start from an exported model on the utterances of a run, or of what it was tuned on.
 
     Raises:
         ProbeError: it is of another target, or does not say what it was tuned on.

@@ -1,6 +1,4 @@
-"""What of a backbone learns, as `train` names it: parameters by group, each group with a rate of
-its own.
-"""
+"""What of a backbone learns: parameters by group, each group with a rate of its own."""
 
 from __future__ import annotations
 

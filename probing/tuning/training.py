@@ -35,8 +35,7 @@ WINDOW = 8  # parts of a split that are sorted by length together
 
 
 class Training:
-    """Trains a model; killed, it goes on from what it left in its folder and ends with the same
-    weights.
+    """Trains a model; a killed training goes on and ends with the same weights.
 
     Args:
         model: trained in place.

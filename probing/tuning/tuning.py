@@ -54,17 +54,13 @@ class Tuned:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What was done: recipe, parameters by group, epochs that were averaged, time
-        and memory.
-        """
+        """What was done: recipe, groups of parameters, averaged epochs, time and memory."""
         found: dict[str, Any] = self.exported.record[RECORD]
         return found
 
     @property
     def how_extracted(self) -> dict[str, Any]:
-        """Options of an extraction, beside the backbone, whose layers compare with those it was
-        tuned from.
-        """
+        """Options of an extraction whose layers compare with those it was tuned from."""
         source = self.record["source"]
         corpus = source.get("corpus") or Run(source["run"]).record["about"]["corpus_spec"]
         options = self.exported.options

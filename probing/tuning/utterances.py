@@ -153,8 +153,7 @@ def _check_audio(part: Utterances) -> None:
 def parts_of_corpus(
     corpus: Corpus, options: TargetOptions, say: Callable[[str], None]
 ) -> tuple[dict[str, Utterances], Task]:
-    """The utterances of a corpus by its splits `train`, `dev` and, if it has one, `eval`, and what
-    is asked of them.
+    """The utterances of a corpus by `train`, `dev` and, if there is one, `eval`, and their task.
 
     Raises:
         ProbeError: a split is missing or has one value only, or the target can be read from a cache
