@@ -47,6 +47,9 @@ def find_device(name: str = "auto", *, double: bool = False) -> torch.device:
 
     Raises:
         DeviceUnavailable: there is no such device, here or anywhere; says which there are.
+
+    >>> find_device("cpu").type
+    'cpu'
     """
     import torch
 

@@ -144,7 +144,11 @@ def status_line(what: str) -> Iterator[None]:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: 42 s, 3 min 5 s, 2 h 10 min, 4 days."""
+    """Seconds as a person says them: 42 s, 3 min 5 s, 2 h 10 min, 4 days.
+
+    >>> duration(3.14159), duration(185), duration(7800)
+    ('3.1 s', '3 min 5 s', '2 h 10 min')
+    """
     whole = round(seconds)
     if whole < 100:
         return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
@@ -156,7 +160,11 @@ def duration(seconds: float) -> str:
 
 
 def size(n_bytes: float) -> str:
-    """Bytes as a person says them, in powers of 1000."""
+    """Bytes as a person says them, in powers of 1000.
+
+    >>> size(512), size(1_500_000)
+    ('512 B', '1.5 MB')
+    """
     for unit in ("B", "kB", "MB", "GB"):
         if n_bytes < 1000:
             return f"{n_bytes:.3g} {unit}" if unit != "B" else f"{n_bytes:.0f} B"

@@ -52,6 +52,14 @@ def seal(
         record: name of the record in it.
         content: what it says, as JSON.
         leave_out: names in the folder that may change later.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> (folder / "table.csv").write_text("a,b")
+    3
+    >>> seal(folder, "record.json", {"made": "by hand"})
+    >>> read_record(folder / "record.json")[0]["made"], faults_of(folder, "record.json")
+    ('by hand', [])
     """
     sealed = json.loads(json.dumps(content))  # as it will be read
     paths = sorted(path for path in folder.rglob("*") if path.is_file())

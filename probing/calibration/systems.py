@@ -138,6 +138,11 @@ def calibrate_systems(systems: Sequence[System], prior: float = 0.5) -> Calibrat
 
     Raises:
         ProbeError: systems differ in their utterances, parts or labels, or a part lacks a class.
+
+    >>> from probing.runs import Run
+    >>> system = system_of_run(Run("results/demo.run"), "linear-layer-02")
+    >>> list(calibrate_systems([system]).trials)
+    ['dev', 'eval']
     """
     first = systems[0]
     parts = list(first.parts)

@@ -36,6 +36,14 @@ def write_exits(found: Exits, folder: Path) -> dict[str, Any]:
     """Write policy and tables.
 
     Returns the figures that stand in none of them, as JSON has them, for `read_exits`.
+
+    >>> from probing.exits import find_exits
+    >>> from probing.runs import Run
+    >>> found = find_exits(Run("results/demo.run"), "linear")
+    >>> Path("exits").mkdir(exist_ok=True)
+    >>> figures = write_exits(found, Path("exits"))
+    >>> read_exits(Path("exits"), figures).sentence == found.sentence
+    True
     """
     (folder / POLICY).write_text(
         f"{json.dumps(found.policy.as_dict(), indent=1)}\n", encoding="utf-8"

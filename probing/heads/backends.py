@@ -261,6 +261,9 @@ def make_backend(kind: str, n: int, dim: int, frames: bool, outputs: int | None 
     Raises:
         RegistryError: a back-end of one's own that takes no number of outputs, where the target
             needs one.
+
+    >>> make_backend("linear", 2, dim=8, frames=False).weight.shape
+    torch.Size([2, 8, 1])
     """
     found = BACKENDS.find(kind)
     made_by = found.load()

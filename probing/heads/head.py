@@ -193,6 +193,9 @@ def load_head(path: Path) -> Head:
     Raises:
         HeadUnusable: files missing, or not those of a head.
         Damaged: they are of a run or an export, and not as they were written.
+
+    >>> load_head(Path("results/demo.run/heads/mean+linear-depth-04.safetensors")).layers
+    [1, 2, 3, 4]
     """
     try:
         check_file(path)

@@ -168,6 +168,9 @@ def check_head(head: str) -> BackendKind | None:
 
     Raises:
         RegistryError: not MERGE+BACKEND of known kinds, or of classes of one's own.
+
+    >>> check_head("weighted-sum+lstm").needs_frames
+    True
     """
     merge, backend = split_head(head)
     if not merge or not backend:
@@ -194,6 +197,9 @@ def weighs_layers(head: str) -> bool:
     """Whether a head has weights or gates of its own for layers.
 
     One of a module that is not imported is taken to.
+
+    >>> weighs_layers("attentive-compact+linear"), weighs_layers("mean+linear")
+    (True, False)
     """
     kind = MERGES.get(split_head(head)[0])
     return kind is None or kind.layer_weights != "fixed"

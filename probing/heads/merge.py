@@ -108,7 +108,12 @@ class Merge(nn.Module):
 
 
 def time_mean(x: Tensor, mask: Tensor | None) -> Tensor:
-    """The mean of (B, L, T, D) over valid frames, (B, L, D)."""
+    """The mean of (B, L, T, D) over valid frames, (B, L, D).
+
+    >>> x = torch.arange(4.0).view(1, 1, 4, 1)
+    >>> time_mean(x, None).item(), time_mean(x, torch.tensor([[True, True, False, False]])).item()
+    (1.5, 0.5)
+    """
     if mask is None:
         return x.mean(dim=2)
     share = mask.to(x.dtype) / mask.sum(dim=1, keepdim=True)

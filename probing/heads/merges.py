@@ -110,7 +110,12 @@ class SLS(Merge):
 def make_merge(
     kind: str, depths: Sequence[int], n_layers: int, dim: int, rank: int = RANK
 ) -> Merge:
-    """Build M merges of a kind of `MERGES`."""
+    """Build M merges of a kind of `MERGES`.
+
+    >>> merge = make_merge("mean", [1, 2], n_layers=2, dim=1)
+    >>> merge(torch.tensor([1.0, 3.0]).view(1, 2, 1, 1)).flatten().tolist()  # models of depth 1, 2
+    [1.0, 2.0]
+    """
     found = MERGES.find(kind)
     ranked = {"rank": rank} if found.ranked else {}
     merge: Merge = found.load()(depths, n_layers, dim, **found.options, **ranked)

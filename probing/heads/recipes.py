@@ -26,6 +26,9 @@ class Recipe:
     AdamW at this epoch. n_frames: frames tier: a random crop of this many in training, the first
     ones when scoring; None takes all. seed: of the order of utterances and the crops; the weights
     have seeds of their own.
+
+    >>> Recipe(warm_up=2, decay=0.5).rate(1.0), Recipe(warm_up=2, decay=0.5).rate(3.0)
+    (0.5, 0.5)
     """
 
     name: str = "quick"
@@ -121,6 +124,9 @@ def recipe_of(name: str, tier: str) -> Recipe:
     Of both, what acts on the waveform belongs to the extraction (`Options(seconds=4.0375,
     frames=True)`), and the backbone stays frozen; `probing.tuning.recipes` has what they do to it
     from epoch 10 on.
+
+    >>> recipe_of("attm", "frames").bonafide_weight
+    0.9
     """
     if name not in NAMES:
         raise ProbeError(f"recipe {name!r}: expected one of {', '.join(NAMES)}")

@@ -60,6 +60,10 @@ class PooledSource:
         x: (L, N, 2 D), layers 1..L; or None to read from a cache.
         cache, table: an open cache and rows of its utterances.
         memory_gb: read once and keep if it fits, else stream.
+
+    >>> source = PooledSource(np.arange(12.0).reshape(1, 3, 4))
+    >>> [batch.x.shape for batch in source.batches(np.arange(3), 2)]
+    [torch.Size([2, 1, 1, 4]), torch.Size([1, 1, 1, 4])]
     """
 
     frames = False
@@ -192,7 +196,11 @@ class FrameSource:
 
 
 def prefetched(items: Iterable[T], ahead: int = 2) -> Iterator[T]:
-    """The items of an iterable, computed by a thread at most `ahead` items before their turn."""
+    """The items of an iterable, computed by a thread at most `ahead` items before their turn.
+
+    >>> list(prefetched(range(4)))
+    [0, 1, 2, 3]
+    """
     queue: Queue[tuple[str, Any]] = Queue(ahead)
     stop = Event()
 
@@ -225,7 +233,11 @@ def prefetched(items: Iterable[T], ahead: int = 2) -> Iterator[T]:
 
 
 def deviation(variance: Tensor, mean: Tensor) -> Tensor:
-    """The deviation that features are divided by; 1 if they do not vary beyond rounding."""
+    """The deviation that features are divided by; 1 if they do not vary beyond rounding.
+
+    >>> deviation(torch.tensor([4.0, 0.0]), torch.tensor([1.0, 1.0]))
+    tensor([2., 1.])
+    """
     scale = variance.clamp_min(0).sqrt()
     return torch.where(
         scale <= 1e-6 * mean.abs().clamp_min(1e-12), torch.ones_like(scale), scale

@@ -23,6 +23,9 @@ class Model:
 
     merge, backend: its kind. depth: it sees layers 1..depth. seed: of its first weights.
     learning_rate, weight_decay: of its training.
+
+    >>> Model("weighted-sum", "linear", depth=3).head
+    'weighted-sum+linear'
     """
 
     merge: str
@@ -54,6 +57,11 @@ class HeadStack(nn.Module):
         frames: whether there is more than one vector an utterance.
         rank: bottleneck of the compact attentive merge.
         outputs: of other targets than two classes: 1 of a number, M of M classes; None of two.
+
+    >>> stack = HeadStack([Model("mean", "linear", depth=3)], n_layers=3, dim=8, frames=False)
+    >>> stack.start()
+    >>> stack.score(torch.zeros(5, 3, 1, 8)).shape  # 5 utterances, 3 layers, 1 vector, 8 features
+    torch.Size([1, 5])
     """
 
     mean: Tensor
@@ -180,7 +188,11 @@ class HeadStack(nn.Module):
 
 
 def log_odds(logits: Tensor) -> Tensor:
-    """Log odds (...) of bona fide from logits (..., 1), or (..., 2) of spoof and bona fide."""
+    """Log odds (...) of bona fide from logits (..., 1), or (..., 2) of spoof and bona fide.
+
+    >>> log_odds(torch.tensor([[2.0], [-1.0]])), log_odds(torch.tensor([[1.0, 3.0]]))
+    (tensor([ 2., -1.]), tensor([2.]))
+    """
     return logits[..., 0] if logits.shape[-1] == 1 else logits[..., 1] - logits[..., 0]
 
 
@@ -209,6 +221,10 @@ def make_stacks(
             keeps for the gradient of the stacks at work; one model is always taken.
         vectors: of each layer in a batch: utterances times frames.
         outputs: see `HeadStack`.
+
+    >>> models = [Model("mean", "linear", depth, seed) for depth in (1, 2) for seed in (0, 1)]
+    >>> [len(stack.models) for stack in make_stacks(models, n_layers=2, dim=8, frames=False)]
+    [4]
     """
     groups: dict[tuple[str, int], list[Model]] = {}
     for model in models:

@@ -20,6 +20,10 @@ class Workers:
 
     Many products of a head are too small to be split between cores; what is done between two steps
     is smaller still, so that the thread that hands out the work splits nothing either.
+
+    >>> with Workers(2, "cpu") as workers:
+    ...     workers.map(abs, [-1, 2])
+    [1, 2]
     """
 
     def __init__(self, n_stacks: int, device: str) -> None:

@@ -38,6 +38,19 @@ def fit_selections(
     Returns:
         Weights (K, S, P) and biases (K, S) for features as they are; of M classes (K, S, M, P) and
         (K, S, M).
+
+    >>> x = torch.tensor([[[-1.0], [-0.5], [0.5], [1.0]]])
+    >>> rows = torch.tensor([[True, True, True, False], [False, True, True, True]])
+    >>> weight, bias = fit_selections(
+    ...     x,
+    ...     torch.tensor([False, False, True, True]),
+    ...     rows,
+    ...     [1.0],
+    ...     tolerance=1e-6,
+    ...     dtype=torch.float64,
+    ... )
+    >>> weight.shape, bias.shape
+    (torch.Size([2, 1, 1]), torch.Size([2, 1]))
     """
     scaling = Scaling.of(x, dtype)
     solution = solve_selections(

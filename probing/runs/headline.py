@@ -9,6 +9,9 @@ def headline(run: Run) -> tuple[str, int]:
     At the smaller depth, if there is one, else at full depth; if that is not shown to be better
     than chance, the best of all heads and depths on dev; and if that is not either, and the probe
     of the layer chosen on dev is, that probe.
+
+    >>> headline(Run("results/demo.run"))[0].split("+")[-1]
+    'linear'
     """
     found = run.record.depth_finding
     if not found:

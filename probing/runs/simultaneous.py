@@ -28,6 +28,10 @@ def layer_bands(run: Run, part: str = "eval") -> pd.DataFrame:
 
     Raises:
         ProbeError: no such part, or a run of a version that did not keep its utterances.
+
+    >>> bands = layer_bands(Run("results/demo.run"))
+    >>> bands.index.tolist()
+    [0, 1, 2, 3, 4]
     """
     found = {layer: run.trials(f"linear-layer-{layer:02d}", part) for layer in _layers(run)}
     drawn = run.draw(found[next(iter(found))])
@@ -57,6 +61,10 @@ def layer_gains(run: Run, other: Run, part: str = "eval") -> pd.DataFrame:
 
     Raises:
         ProbeError: the runs were made on other utterances.
+
+    >>> gains = layer_gains(Run("results/demo.run"), Run("results/random.run"))
+    >>> gains.index.tolist()
+    [0, 1, 2, 3, 4]
     """
     mine = {}
     theirs = {}

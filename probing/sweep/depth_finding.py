@@ -235,6 +235,9 @@ def excess_bound(resampled: NDArray[np.float64], resampled_full: NDArray[np.floa
     """Upper end of the one-sided 95 % interval of EER(depth) - EER(full).
 
     Of a metric of which more is better, give both with their sign turned.
+
+    >>> excess_bound(np.full(100, 0.12), np.full(100, 0.1)).__round__(3)
+    0.02
     """
     return float(np.quantile(resampled - resampled_full, 1 - LEVEL))
 
@@ -247,6 +250,9 @@ def clusters_needed(error: float, allowed: float, n: int) -> int | None:
             over their root.
         allowed: the margin, as a share.
         n: clusters a class.
+
+    >>> clusters_needed(error=0.02, allowed=0.05, n=40)
+    40
     """
     if not error or not allowed:
         return None

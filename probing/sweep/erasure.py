@@ -128,6 +128,23 @@ def erase_and_probe(
         seed: of the random dimensions.
         task: what is read.
         device: where to solve.
+
+    >>> from probing.sweep.fitting import fit_probes
+    >>> from probing.targets.task import SPOOFING
+    >>> y = np.arange(200) % 2 == 0
+    >>> x = np.random.default_rng(0).normal(size=(200, 4))
+    >>> x[:, 0] += 4 * y  # one dimension has the classes
+    >>> features = {"train": x, "dev": x}
+    >>> labels = {"train": y, "dev": y}
+    >>> (probe,) = fit_probes(features, [labels], [1.0])
+    >>> (found,) = erase_and_probe(
+    ...     features, labels, probe=probe, strengths=[1.0], n_rounds=1, seed=0, task=SPOOFING
+    ... )
+    >>> rates = [
+    ...     SPOOFING.value(y, x @ one.weight + one.bias) for one in (found.probe, found.random)
+    ... ]
+    >>> found.removed, rates[0] > 0.4, rates[1] < 0.1
+    (1, True, True)
     """
     strengths = sorted(strengths)
     train = torch.from_numpy(features["train"]).to(device)[None]

@@ -95,6 +95,12 @@ def fit_probes(
     Returns:
         K probes. The strength is the one that is best on dev by the metric of the task; among
         equals the smallest. Of classes also that of least cross-entropy on dev.
+
+    >>> x = np.array([[-1.0], [-0.5], [0.5], [1.0]])
+    >>> y = np.array([False, False, True, True])
+    >>> (probe,) = fit_probes({"train": x, "dev": x}, [{"train": y, "dev": y}], [0.1, 1.0])
+    >>> probe.strength, bool((probe.scores["dev"] > 0).tolist() == y.tolist())
+    (0.1, True)
     """
     strengths = sorted(strengths)
     targets = torch.from_numpy(np.stack([labels["train"] for labels in labellings])).to(device)
@@ -242,6 +248,13 @@ def cross_validate(
         A probe a labelling: its scores of `eval` are those of the probe trained without that fold,
         its scores of `dev` those of the probe chosen on it; weights are means over the folds,
         to be shown.
+
+    >>> x = np.linspace(-1, 1, 12)[:, None]
+    >>> y = x[:, 0] > 0
+    >>> folds = np.arange(12) % 3
+    >>> (probe,) = cross_validate(x, folds, [{"train": y, "dev": y}], [1.0])
+    >>> probe.scores["eval"].shape, int(probe.scores["eval"].argmax())
+    ((12,), 11)
     """
     parts = list(fold_parts(folds))
     n = len(parts)

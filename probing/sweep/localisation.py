@@ -35,7 +35,14 @@ LOCALISATION = "localisation"
 
 
 def localises(split: Split) -> bool:
-    """Whether the trials of a split are frames that are bona fide or spoofed."""
+    """Whether the trials of a split are frames that are bona fide or spoofed.
+
+    >>> from cache import Cache
+    >>> from probing.sweep import SweepOptions
+    >>> splits = SweepOptions().splits(Cache("results/demo.cache"))
+    >>> localises(splits["train"])  # whole utterances
+    False
+    """
     task = split.task
     meant = {LABELS.get(name) for name in task.classes}
     return split.unit == "frame" and task.name == BINARY and meant == {BONAFIDE, SPOOF}

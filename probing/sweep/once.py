@@ -28,6 +28,15 @@ def sweep_once(
 
     Args and errors are those of `probing.sweep.sweep`; `overwrite` replaces a run that was made
     another way, and a run with a damaged file is made again.
+
+    >>> from probing.sweep import DepthOptions
+    >>> options = SweepOptions(
+    ...     depths=DepthOptions(()), strengths=(0.1,), control_seeds=(), resamples=100
+    ... )
+    >>> cache = Cache("results/demo.cache")
+    >>> run = sweep_once(cache, Path("once.run"), options, say=lambda text: None)
+    >>> again = sweep_once(cache, Path("once.run"), options, say=print)
+    Nothing to do: once.run is that sweep.
     """
     splits = options.splits(cache) if splits is None else splits
     found = finished_run(cache, run, options, splits=splits)

@@ -297,18 +297,33 @@ class SweepOptions:
 
 
 def has_blocks(cache: Cache) -> bool:
-    """Whether an encoder made the cache, and not acoustic features of one layer."""
+    """Whether an encoder made the cache, and not acoustic features of one layer.
+
+    >>> from cache import Cache
+    >>> has_blocks(Cache("results/demo.cache"))
+    True
+    """
     return bool(cache.fingerprint.get("backbone_n_layers") != 0)
 
 
 def has_first_layers(cache: Cache) -> bool:
-    """Whether layers 1 to the highest are all there, as heads on the first k layers need."""
+    """Whether layers 1 to the highest are all there, as heads on the first k layers need.
+
+    >>> from cache import Cache
+    >>> has_first_layers(Cache("results/demo.cache"))
+    True
+    """
     above = [k for k in cache.layers if k > 0]
     return bool(above) and above == list(range(1, len(above) + 1))
 
 
 def layers_lacking(cache: Cache) -> str:
-    """A sentence on a cache that has not the layers that heads need."""
+    """A sentence on a cache that has not the layers that heads need.
+
+    >>> from cache import Cache
+    >>> layers_lacking(Cache("results/demo.cache")).endswith("need all of them from 1.")
+    True
+    """
     shown = describe_layers(cache.layers)
     return (
         f"{cache.folder}: has layers {shown}, and heads on the "

@@ -189,6 +189,10 @@ def prepare(
     Raises:
         ProbeError: a split is missing or one-sided, or, if strict, parts share a person or a
             recording.
+
+    >>> data = prepare(Cache("results/demo.cache"), SweepOptions(control_seeds=(0,)))
+    >>> len(data.labellings), len(data.corpora)
+    (2, 1)
     """
     splits = options.splits(cache) if splits is None else splits
     options.check_task(splits["train"])

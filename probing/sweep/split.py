@@ -170,13 +170,21 @@ def renamed(cache: Cache) -> dict[str, str]:
 
 
 def corpus_name(cache: Cache) -> str:
-    """The name of the corpus as a file name may hold it, without blanks."""
+    """The name of the corpus as a file name may hold it, without blanks.
+
+    >>> " " in corpus_name(Cache("results/demo.cache"))
+    False
+    """
     name = "_".join(str(cache.about.get("corpus", "")).split()).replace("/", "_").replace("\\", "_")
     return name or cache.folder.name.removesuffix(".cache")
 
 
 def filled(cache: Cache) -> Cache:
-    """The cache; ProbeError if it has no utterances yet."""
+    """The cache; ProbeError if it has no utterances yet.
+
+    >>> len(filled(Cache("results/demo.cache"))) > 0
+    True
+    """
     if not len(cache):
         raise ProbeError(
             f"{cache.folder}: no utterances yet. Go on with the probe extract that began it"

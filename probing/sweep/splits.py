@@ -61,6 +61,9 @@ def read_splits(
         ProbeError: a cache or a split is missing or has one class only, or two parts share
             utterances.
         FingerprintMismatch: a cache was not made as the one trained on was.
+
+    >>> list(read_splits(Cache("results/demo.cache")))
+    ['train', 'dev', 'eval']
     """
     target = target or TargetOptions()
     if not evaluations:

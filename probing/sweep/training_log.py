@@ -97,6 +97,9 @@ def read_training(run: Path) -> pd.DataFrame:
 
     Raises:
         ProbeError: it trained no heads, or is of a version that kept no table.
+
+    >>> sorted(read_training(Path("results/demo.run"))["head"].unique())[-1]
+    'weighted-sum+linear'
     """
     path = run / TRAINING
     try:

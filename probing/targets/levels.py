@@ -19,17 +19,29 @@ BLOCK = 4096  # windows that are transformed together
 
 
 def decibel(power: Values | float) -> Values:
-    """Power in dB of full scale, at least -120."""
+    """Power in dB of full scale, at least -120.
+
+    >>> decibel(np.array([1.0, 0.01])).tolist()
+    [0.0, -20.0]
+    """
     return np.asarray(10 * np.log10(np.maximum(power, LEAST_POWER)))
 
 
 def duration(samples: Waveform) -> float:
-    """Length in s."""
+    """Length in s.
+
+    >>> duration(np.zeros(8000, np.float32))
+    0.5
+    """
     return len(samples) / SAMPLING_RATE
 
 
 def energy(samples: Waveform) -> float:
-    """Mean power in dB of full scale."""
+    """Mean power in dB of full scale.
+
+    >>> round(energy(np.full(16000, 0.1, np.float32)), 3)
+    -20.0
+    """
     return float(decibel(float(np.mean(samples.astype(np.float64) ** 2))))
 
 

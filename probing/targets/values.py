@@ -285,7 +285,11 @@ def in_words(counts: Mapping[str, int]) -> str:
 
 
 def numbers_of(values: pd.Series[str]) -> NDArray[np.float64] | None:
-    """Values as numbers, infinite ones too; None where one is none."""
+    """Values as numbers, infinite ones too; None where one is none.
+
+    >>> numbers_of(pd.Series(["1", "2.5"])).tolist(), numbers_of(pd.Series(["1", "ah"]))
+    ([1.0, 2.5], None)
+    """
     found = pd.to_numeric(values, errors="coerce").to_numpy(np.float64)
     return None if np.isnan(found).any() else found
 

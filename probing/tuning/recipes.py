@@ -105,6 +105,9 @@ def recipe_of(name: str) -> TuningRecipe:
 
     Raises:
         OptionError: there is none.
+
+    >>> recipe_of("attm").frozen_epochs
+    10
     """
     if name not in RECIPES:
         raise OptionError("recipe", name, f"expected {one_of(RECIPES)}")

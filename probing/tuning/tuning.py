@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,15 @@ def tune(
     Raises:
         ProbeError: bad input, no memory, a full disk, or a loss that is no number; nothing that was
             finished is lost.
+
+    >>> from probing.tuning import Source
+    >>> options = TuneOptions(train="last:1", epochs=1)
+    >>> source = Source(Path("results/demo.run"), "mean+linear-depth-02")
+    >>> found = tune(
+    ...     source, "tuned", options, TuneMachine("cpu"), with_eval=False, say=lambda text: 0
+    ... )
+    >>> [group["name"] for group in found.record["groups"]]
+    ['head', 'block-02']
     """
     options, machine, folder = options or TuneOptions(), machine or TuneMachine(), Path(folder)
     check_meaning(options)
@@ -182,7 +191,8 @@ def _record(
         f"dev_{metric}": training.on_dev["tuned"],
         f"eval_{metric}": evaluated and evaluated.value,
         "note": evaluated.note if evaluated else "",
-        "fingerprint": start.options.fingerprint(backbone),
+        # of all its layers: those that a cache kept may be above the depth of the head
+        "fingerprint": replace(start.options, layers=None).fingerprint(backbone),
     }
 
 

@@ -201,7 +201,11 @@ def parts_of_corpus(
 
 
 def target_of(record: Mapping[str, Any]) -> TargetOptions:
-    """Options of a target as a record holds them."""
+    """Options of a target as a record holds them.
+
+    >>> target_of({"target": "speaker"}).target
+    'speaker'
+    """
     values: dict[str, Any] = {
         name: tuple(v) if isinstance(v, list) else v for name, v in record.items()
     }

@@ -25,7 +25,11 @@ OWN = (LOCK, CONFIGURATION + PARTIAL)
 
 
 def work_of(folder: Path) -> Path:
-    """The folder of checkpoints, beside the model's place."""
+    """The folder of checkpoints, beside the model's place.
+
+    >>> str(work_of(Path("models/tuned")))
+    'models/tuned.partial'
+    """
     return folder.with_name(folder.name + PARTIAL)
 
 

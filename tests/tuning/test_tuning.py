@@ -464,3 +464,10 @@ def test_audio_or_a_cache_that_is_gone_is_named(place: Path, tmp_path: Path) -> 
             tuned_in(tmp_path / "t", Source(run.folder, HEAD), FEW)
     finally:
         (place / "d.cache").rename(place / "c.cache")
+
+
+def test_a_run_of_a_cache_of_some_layers_is_tuned_to_the_depth_of_its_head(tmp_path: Path) -> None:
+    place = place_of(tmp_path, layers="0:3")
+    made = tuned_in(tmp_path / "tuned", Source(place / "c.run", HEAD), FEW)
+    assert made.exported.load_backbone().n_layers == 2
+    assert np.isfinite(scored(tmp_path / "tuned", place)).all()
