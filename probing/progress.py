@@ -23,8 +23,12 @@ class ProgressLine:
     """One counted piece of work: a live bar on a terminal, a line now and then anywhere else."""
 
     def __init__(self, what: str, total: int, unit: str) -> None:
-        self.what, self.total, self.unit = what, total, unit
-        self.done, self.started, self.note = 0, time.monotonic(), ""
+        self.what = what
+        self.total = total
+        self.unit = unit
+        self.done = 0
+        self.started = time.monotonic()
+        self.note = ""
         self._logged = self.started
         self._bar: Progress | None = None
         self._cell = _CellLine() if console.is_jupyter else None

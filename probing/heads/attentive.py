@@ -56,7 +56,9 @@ class AttentiveMerge(Merge):
         """Gates from N(0, 1) as published, or divided by the root of their inputs, which saturates
         none at first.
         """
-        dim, depths, half = self.query.shape[1], self.depths, [depth // 2 for depth in self.depths]
+        dim = self.query.shape[1]
+        depths = self.depths
+        half = [depth // 2 for depth in self.depths]
         draw(self.query, generators, dim**-0.5 if scaled else 1.0)
         draw(
             self.squeeze,

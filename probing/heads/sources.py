@@ -78,8 +78,12 @@ class PooledSource:
         if x is None:
             assert cache is not None
             assert table is not None
-            self.layers, self.table, self.cache = [k for k in cache.layers if k > 0], table, cache
-            self.n_layers, self.dim, self._n = len(self.layers), 2 * cache.dim, len(table)
+            self.layers = [k for k in cache.layers if k > 0]
+            self.table = table
+            self.cache = cache
+            self.n_layers = len(self.layers)
+            self.dim = 2 * cache.dim
+            self._n = len(table)
             if 4 * self._n * self.n_layers * self.dim <= memory_gb * 1e9:
                 x = self._read(np.arange(self._n))
         else:
@@ -142,7 +146,9 @@ class FrameSource:
     def __init__(
         self, cache: Cache, table: pd.DataFrame, n_frames: int | None = None, memory_gb: float = 1.0
     ) -> None:
-        self.cache, self.table, self.n_frames = cache, table.reset_index(drop=True), n_frames
+        self.cache = cache
+        self.table = table.reset_index(drop=True)
+        self.n_frames = n_frames
         self.layers = [k for k in cache.layers if k > 0]
         self.n_layers, self.dim = len(self.layers), cache.dim
         self.longest = min(int(self.table["n_frames"].max()), n_frames or 10**9)

@@ -108,7 +108,9 @@ class _Window:
     """
 
     def __init__(self, trials: _Sorted) -> None:
-        self.all, starts, total = trials, trials.starts, trials.per_cluster(len(trials.cluster))
+        self.all = trials
+        starts = trials.starts
+        total = trials.per_cluster(len(trials.cluster))
         self.classes = slice(0, trials.sizes[0]), slice(trials.sizes[0], None)
         n_bonafide, n_spoof = (total[kind].sum() for kind in self.classes)
         missed = np.concatenate([[0], np.cumsum(trials.bonafide)])[starts]

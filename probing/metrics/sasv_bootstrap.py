@@ -125,7 +125,9 @@ class _Ordered:
                 f"{len(resamples.cluster)}: expected the same trials"
             )
         order = np.argsort(scores, kind="stable")
-        scores, kinds, cluster = scores[order], kinds[order], resamples.cluster[order]
+        scores = scores[order]
+        kinds = kinds[order]
+        cluster = resamples.cluster[order]
         ends = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))
         self.cluster = [cluster[kinds == kind] for kind in range(3)]
         self.ends = [np.concatenate([[0], np.cumsum(kinds == kind)[ends]]) for kind in range(3)]

@@ -242,7 +242,9 @@ def minimise(
             new = new[~short]
             new_margins = new_margins[~short]
             reached = reached[~short]
-        u[at], margins[at], values[at] = new, new_margins, reached
+        u[at] = new
+        margins[at] = new_margins
+        values[at] = reached
         if not len(at):
             break
     else:

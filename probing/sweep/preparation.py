@@ -202,38 +202,9 @@ def prepare(
     leaks = find_leaks(splits)
     if strict:
         refuse_leaks(leaks)
-    for sentence in [leak.sentence for leak in leaks[:MOST_LEAKS]] + few_utterances(splits):
-        say(f"Warning: {sentence}.")
-    if len(leaks) > MOST_LEAKS:
-        say(
-            f"Warning: {len(leaks) - MOST_LEAKS} more pairs of "
-            "parts share something; run.json names all."
-        )
+    _say_leaks(leaks, splits, say)
     _say_target(splits, say)
-    train = splits["train"]
-    aligned = train.unit and options.target.labels
-    if (
-        aligned
-        and options.control_seeds
-        and not options.target.control_type
-        and train.folds is None
-    ):
-        say(
-            f"Note: the control is shuffled labels; {as_flag('control_type', 'COLUMN')}, of a "
-            "table of alignments, adds a control task."
-        )
-    if (
-        not options.depths.heads
-        and has_blocks(train.cache)
-        and (train.unit or train.folds is not None)
-    ):
-        say(f"Note: linear probes only; {as_flag('heads', 'LIST')} trains heads too.")
-    if options.depths.heads and has_blocks(train.cache) and not has_first_layers(train.cache):
-        needed = as_flag("layers", f"0:{max([1, *train.cache.layers])}")
-        say(
-            f"Note: linear probes only. {layers_lacking(train.cache)} Extract again with "
-            f"{needed} to train heads too."
-        )
+    _say_left_out(options, splits["train"], say)
     evaluations = {part: split for part, split in splits.items() if split.name == EVAL}
     conditions = conditions_of(evaluations, options.by, say)
     left_out = leave_out(splits) if options.unseen_attacks else None
@@ -244,11 +215,11 @@ def prepare(
         for part, split in splits.items()
         if part != "train"
     }
-    of_target = options.target
+    target = options.target
     controls = []
-    if of_target.control_type:
+    if target.control_type:
         controls = control_tasks(
-            splits, of_target.control_type, options.control_seeds, of_target.max_units
+            splits, target.control_type, options.control_seeds, target.max_units
         )
     return Prepared(
         options,
@@ -259,6 +230,39 @@ def prepare(
         resamples=resamples,
         controls=controls,
     )
+
+
+def _say_leaks(leaks: list[Leak], splits: dict[str, Split], say: Callable[[str], None]) -> None:
+    """Say what parts share, and which classes have few utterances."""
+    for sentence in [leak.sentence for leak in leaks[:MOST_LEAKS]] + few_utterances(splits):
+        say(f"Warning: {sentence}.")
+    if len(leaks) > MOST_LEAKS:
+        say(
+            f"Warning: {len(leaks) - MOST_LEAKS} more pairs of "
+            "parts share something; run.json names all."
+        )
+
+
+def _say_left_out(options: SweepOptions, train: Split, say: Callable[[str], None]) -> None:
+    """Say which controls and heads the sweep could have and has not, and what to type for them."""
+    target = options.target
+    aligned = bool(train.unit and target.labels) and train.folds is None
+    if aligned and options.control_seeds and not target.control_type:
+        say(
+            f"Note: the control is shuffled labels; {as_flag('control_type', 'COLUMN')}, of a "
+            "table of alignments, adds a control task."
+        )
+    if not has_blocks(train.cache):
+        return
+    if not options.depths.heads:
+        if train.unit or train.folds is not None:
+            say(f"Note: linear probes only; {as_flag('heads', 'LIST')} trains heads too.")
+    elif not has_first_layers(train.cache):
+        needed = as_flag("layers", f"0:{max([1, *train.cache.layers])}")
+        say(
+            f"Note: linear probes only. {layers_lacking(train.cache)} Extract again with "
+            f"{needed} to train heads too."
+        )
 
 
 def caches_of(splits: dict[str, Split]) -> list[Cache]:

@@ -38,7 +38,9 @@ class Refits:
         device: str = "cpu",
         n: int = REFITS,
     ) -> None:
-        self._splits, self._strengths, self._device = splits, sorted(strengths), device
+        self._splits = splits
+        self._strengths = sorted(strengths)
+        self._device = device
         train = splits["train"]
         drawn = draw(train.bonafide, train.clusters(interval_by), n=n, seed=seed)
         self._weights = drawn.counts[:, drawn.cluster].astype(np.float64)

@@ -90,7 +90,9 @@ class Split:
 
 def check_target(split: Split, column: Column, *, divided: bool = False) -> None:
     """Refuse a part whose target has one value only, where nothing can be measured or learned."""
-    cache, task, target = split.cache, split.task, split.target
+    cache = split.cache
+    task = split.task
+    target = split.target
     if task.is_spoofing:
         counts = task.counts(target)
         if not all(counts.values()):

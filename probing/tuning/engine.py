@@ -38,7 +38,9 @@ class Engine:
 
     def __init__(self, machine: TuneMachine, precision: str, folder: Path) -> None:
         self.device = find_device(machine.device)
-        self.rank, self.world, self._accelerator = 0, 1, None
+        self.rank = 0
+        self.world = 1
+        self._accelerator = None
         self.bf16 = precision == "bf16"
         if int(os.environ.get("WORLD_SIZE", "1")) > 1 or machine.track != "none":
             self._accelerator = _accelerator(machine, self.device, folder)

@@ -32,7 +32,10 @@ class TunedModel(nn.Module):
     ) -> None:
         super().__init__()
         assert len(head.models) == 1
-        self.backbone, self.padding, self.head, self.n_frames = backbone, padding, head, n_frames
+        self.backbone = backbone
+        self.padding = padding
+        self.head = head
+        self.n_frames = n_frames
 
     def forward(
         self, waveforms: Sequence[np.ndarray], autocast: torch.autocast, frozen: bool = False

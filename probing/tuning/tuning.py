@@ -116,7 +116,9 @@ def tune(
     >>> [group["name"] for group in found.record["groups"]]
     ['head', 'block-02']
     """
-    options, machine, folder = options or TuneOptions(), machine or TuneMachine(), Path(folder)
+    options = options or TuneOptions()
+    machine = machine or TuneMachine()
+    folder = Path(folder)
     check_meaning(options)
     augmentation = Augmentation.of(options.augment)
     augmentation.check()
