@@ -8,7 +8,7 @@ that costs least in cross-entropy at a prior p (Brümmer & Doddington 2013, arXi
     p / N_bonafide * sum over bona fide of log(1 + exp(-ratio - logit p))
         + (1 - p) / N_spoof * sum over spoofs of log(1 + exp(ratio + logit p))
 
-At p = 0.5 it is the scale and offset of least Cllr. Of scores that tell every trial apart there is
+At p = 0.5 it is the scale and offset of least Cllr. If scores tell every trial apart, there is
 no such minimum: it would claim certainty. Then the targets are Platt's (1999): (n + 1) / (n + 2) of
 a class of n instead of 1.
 """

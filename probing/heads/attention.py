@@ -21,7 +21,7 @@ class FactorisedAttention(BackEnd):
     K and V are Linear maps to 128 of the keys and of the merged frames; a Linear of K to 32 heads,
     softmax over time; for each head the sum of V; all heads side by side -> Linear to 256 -> Linear
     to two logits. Published, keys and values have layer weights of their own: that is the merge
-    `weighted-sum-kv`. Of any other merge both are the same.
+    `weighted-sum-kv`. They are the same behind any other merge.
     """
 
     def __init__(self, n: int, dim: int, frames: bool = True, outputs: int | None = None) -> None:

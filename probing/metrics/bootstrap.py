@@ -1,13 +1,13 @@
 """Error rates of the resamples of a bootstrap, fast.
 
 Scores are sorted once: a resample is a count per cluster, and an error rate needs cumulative sums
-of counts only. Of many trials, those far from where the error rates cross are summed per cluster
-beforehand, and counts are expanded only in a window around the crossing that holds it nearly
-always; a resample whose crossing lies outside is counted in full, so that the window changes no
-result.
+of counts only. If there are many trials, those far from where the rates cross are summed per
+cluster beforehand, and counts are expanded only in a window around the crossing that holds it
+nearly always. A resample whose crossing lies outside is counted in full, so that the window changes
+no result.
 
-Of single trials no more is drawn than how many fall below the window, and which within, if a figure
-is compared with no other on the same resamples.
+If trials are drawn one by one and a figure is compared with no other on the same resamples, no more
+is drawn than how many trials fall below the window, and which of those within.
 """
 
 import numpy as np

@@ -7,8 +7,8 @@ are to be accepted. A joint system gives one score a trial. A tandem gives two, 
 
 a-DCF (Shim et al., Odyssey 2024, equations 6 and 7): the least normalised cost of a joint score
 over its threshold. t-EER (Kinnunen et al., IEEE TPAMI 46, 2024): the concurrent tandem equal error
-rate. Of all pairs of thresholds it takes the one at which misses of the tandem, nontargets accepted
-and spoofs accepted are equally many, or nearest to it.
+rate. It takes the pair of thresholds at which misses of the tandem, nontargets accepted and spoofs
+accepted are equally many, or nearest to it.
 
 A trial is accepted when its score is at or above the threshold, and tied scores are one operating
 point, as in `probing.metrics.eer`. With `official=True` a tie is read as the published packages do

@@ -11,9 +11,9 @@ and of M classes, with a w and a b for each and s_i = n / (M n of the class of i
     min over w, b of  C * sum_i -s_i log softmax(w.x_i + b)[y_i] + sum over classes of |w|^2 / 2,
 
 solved by a truncated Newton method (`newton`). All problems of a layer, its labellings, strengths
-and selections of rows, share each pass over the features. Of fewer rows than features the solution
-lies in the span of the rows (`row_space`). The type of the features is the type of the products;
-whatever is not as large as they are is float64.
+and selections of rows, share each pass over the features. If rows are fewer than features, the
+solution lies in the span of the rows (`row_space`). The type of the features is the type of the
+products; whatever is not as large as they are is float64.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from probing.probes.row_space import RowSpace
 class Solution:
     """Weights of L layers, K labellings and S strengths.
 
-    weight: (L, K, S, P) float64. bias: (L, K, S). Of M classes (L, K, S, M, P) and (L, K, S, M).
+    weight: (L, K, S, P) float64. bias: (L, K, S). With M classes (L, K, S, M, P) and (L, K, S, M).
 
     >>> Solution(torch.zeros(3, 1, 2, 8), torch.zeros(3, 1, 2)).weight.shape
     torch.Size([3, 1, 2, 8])

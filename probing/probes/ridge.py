@@ -8,8 +8,8 @@ over the rows of its selection. Sums of products of features, which are what cos
 once for all targets, and once for each set of rows that selections share: of a cross-validation
 every row counts once. Few strengths have a Cholesky factor each, which is cheaper than the one
 eigendecomposition that gives any number of them (Hastie, Tibshirani & Friedman, The Elements of
-Statistical Learning, section 3.4.1). Of fewer rows than features the system is that of the rows,
-XX' (section 18.3.5).
+Statistical Learning, section 3.4.1). If rows are fewer than features, the system is that of the
+rows, XX' (section 18.3.5).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The span of the rows of features, in which solutions lie if rows are fewer than features.
 
-With Z (N, P) and a penalty on |w|^2 the weights are w = Z'a. Of the Cholesky factor L of Z Z',
-which is that of a QR decomposition of Z' at a fraction of its cost, u = L'a: then Z w = L u and |w|
-= |u|, so L (N, N) takes the place of Z.
+With Z (N, P) and a penalty on |w|^2 the weights are w = Z'a. L is the Cholesky factor of Z Z',
+which is that of a QR decomposition of Z' at a fraction of its cost. With u = L'a, Z w = L u and
+|w| = |u|, so L (N, N) takes the place of Z.
 """
 
 import torch

@@ -159,7 +159,7 @@ class RunRecord(dict[str, Any]):
 
     @property
     def options(self) -> OptionsOfRun:
-        """Of the sweep."""
+        """Those options of the sweep that readers need."""
         options = self["options"]
         return OptionsOfRun(
             train=options["train"],

@@ -1,7 +1,7 @@
 """Simultaneous intervals: those of all layers of a run hold at once, whichever is picked.
 
-Of 13 intervals at 95 % that each hold by themselves, one or another misses often; these are wider,
-by what the largest deviation among the layers needs on the same resamples (see
+If 13 intervals at 95 % each hold by themselves, one or another misses often. These are wider, by
+what the largest deviation among the layers needs on the same resamples (see
 `probing.metrics.simultaneous_level`).
 """
 

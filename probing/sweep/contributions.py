@@ -8,7 +8,7 @@ weight: softmax weight; weight_x_norm: the same times the mean norm of the layer
     layer adds to the sum (a small weight on a large layer is no small contribution).
 eer_without: EER when the layer is replaced by its training mean. eer_permuted: EER when the layer's
     vectors are permuted between utterances (permutation importance; Breiman 2001; Fisher et al.,
-    JMLR 2019), mean of several. Of other targets their metric stands for EER, as in `r2_without`.
+    JMLR 2019), mean of several. Other targets have their metric instead, as in `r2_without`.
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ def divide(
 
 
 def fold_parts(folds: NDArray[np.intp]) -> Iterator[dict[str, NDArray[np.bool_]]]:
-    """Of each fold of a cross-validation, the rows (N,) of `train`, `dev` and `eval`.
+    """For each fold of a cross-validation, the rows (N,) of `train`, `dev` and `eval`.
 
     >>> next(fold_parts(np.array([0, 1, 2])))["train"].tolist()
     [False, False, True]

@@ -94,7 +94,7 @@ def fit_probes(
 
     Returns:
         K probes. The strength is the one that is best on dev by the metric of the task; among
-        equals the smallest. Of classes also that of least cross-entropy on dev.
+        equals the smallest. Classes have that of least cross-entropy on dev too.
 
     >>> x = np.array([[-1.0], [-0.5], [0.5], [1.0]])
     >>> y = np.array([False, False, True, True])
@@ -121,7 +121,7 @@ def best_on_dev(
     rows: dict[str, NDArray[np.bool_]] | None = None,
     task: Task = SPOOFING,
 ) -> list[Probe]:
-    """Of solutions for each labelling and strength, ascending, the best of each labelling on dev.
+    """The best solution of each labelling on dev, of those for ascending strengths.
 
     Weights (K, S, P) and biases (K, S) act on features as they are; the others, and what is
     returned, see `fit_probes`.

@@ -54,7 +54,7 @@ class LayerProbes:
     mlp_boots: dict[int, NDArray[np.float64]] = field(default_factory=dict)
 
     def rankings(self) -> list[list[int]]:
-        """Of each fold, or once, layers above 0, that of the best linear probe on dev first.
+        """For each fold, or once, layers above 0, that of the best linear probe on dev first.
 
         Among equals the lowest comes first.
         """

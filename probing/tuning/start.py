@@ -64,7 +64,7 @@ class Start:
 
     @property
     def name(self) -> str:
-        """Of the head, as a run calls it."""
+        """The name of the head, as a run calls it."""
         model = self.head.models[0]
         return f"{model.head}-depth-{model.depth:02d}"
 
