@@ -37,9 +37,11 @@ FEW = 20  # trials of a class, below which a calibration means little
 class Calibration:
     """An affine map from the scores of one system or several to log-likelihood ratios.
 
-    scales: of each system, in their order. offset: added. prior: of bona fide, that it was made
-    for. n_bonafide, n_spoof: trials it was made on. note: what a person should know of it; else
-    empty.
+    scales: of each system, in their order.
+    offset: added.
+    prior: of bona fide, that it was made for.
+    n_bonafide, n_spoof: trials it was made on.
+    note: what a person should know of it; else empty.
     """
 
     scales: tuple[float, ...]

@@ -34,8 +34,10 @@ FIGURES = ("eer", "cllr", "min_cllr", "act_dcf", "min_dcf")
 class System:
     """Scores of one system.
 
-    name: for tables. parts: `dev`, and others that are only measured, each with `utterance_id`,
-    `label`, `score` and what else is known. head: of a run, the name of the head; else empty.
+    name: for tables.
+    parts: `dev`, and others that are only measured, each with `utterance_id`, `label`, `score` and
+        what else is known.
+    head: of a run, the name of the head; else empty.
     """
 
     name: str

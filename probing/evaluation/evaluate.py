@@ -30,10 +30,13 @@ class Evaluation:
     table: one row per condition, the pooled one first; see
         `probing.metrics.decomposition.decompose`. Beside `eer` the ends of its 95 % interval,
         `eer_low` and `eer_high`.
-    eer: pooled equal error rate with its interval. unit: what the bootstrap drew, and drawn: the
-        same with its numbers and what a person should know of it. trials: the joined rows.
-    left_out: conditions of so few trials that they have no figures, in words. otherwise: conditions
-        whose interval is not by that unit, as they have one cluster only, in words.
+    eer: pooled equal error rate with its interval.
+    unit: what the bootstrap drew, and drawn: the same with its numbers and what a person should
+        know of it.
+    trials: the joined rows.
+    left_out: conditions of so few trials that they have no figures, in words.
+    otherwise: conditions whose interval is not by that unit, as they have one cluster only, in
+        words.
     comparison: with the other system, on the same resamples; None where there is none.
 
     >>> table = pd.DataFrame(

@@ -29,9 +29,11 @@ class SasvEvaluation:
         intervals, `a_dcf_low` and so on, and `min_tdcf` of tandem scores, in the legacy form, as
         ASVspoof 5 has it. A figure has no columns if the scores it is made of are not there, and is
         NaN of conditions of fewer than 5 trials of a kind.
-    trials: the joined rows. drawn: what the bootstrap drew, with its numbers. left_out: conditions
-    without figures. difference: of the first figure, less that of another system on the same
-    resamples; None where there is none.
+    trials: the joined rows.
+    drawn: what the bootstrap drew, with its numbers.
+    left_out: conditions without figures.
+    difference: of the first figure, less that of another system on the same resamples; None where
+        there is none.
 
     >>> table = pd.DataFrame(
     ...     {KIND: ["target", "nontarget", "spoof"] * 10, JOINT: np.arange(30.0) % 3}

@@ -64,9 +64,10 @@ class ExitPolicy:
     head: kind of the heads at the exits, `linear` for the probe of each layer.
     depths: (E,) of the exits, ascending; 0 is the input of the first block.
     slopes, offsets: (E,) of the affine calibration of each exit, so that scores of different exits
-    can be compared. confidence: one of CONFIDENCES. threshold: an utterance leaves at the first
-    exit that is at least so sure of it, or else at the last; None: always
-        at the last.
+        can be compared.
+    confidence: one of CONFIDENCES.
+    threshold: an utterance leaves at the first exit that is at least so sure of it, or else at the
+        last; None: always at the last.
     """
 
     head: str

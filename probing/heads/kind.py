@@ -53,10 +53,12 @@ class MergeKind(Kind):
     """How a head makes one vector a frame out of many layers; see `merges.Merge`.
 
     layer_weights: `gates` for each utterance; learned `weights`, the same for all; or `fixed`,
-    which rank no layers. linear: the merged vector is a sum of layers as they are, each times its
-    weight. ranked: the class takes the bottleneck `rank` of a stack. depth_groups: models of one
-    stack are computed to the depth of its deepest; so many groups of depths have stacks of
-        their own. 0: every depth has, as its parameters have a size of their own.
+        which rank no layers.
+    linear: the merged vector is a sum of layers as they are, each times its weight.
+    ranked: the class takes the bottleneck `rank` of a stack.
+    depth_groups: models of one stack are computed to the depth of its deepest; so many groups of
+        depths have stacks of their own. 0: every depth has, as its parameters have a size of their
+        own.
     """
 
     layer_weights: LayerWeights = "gates"

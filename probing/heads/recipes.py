@@ -12,20 +12,26 @@ from cache.errors import ProbeError
 class Recipe:
     """How heads are trained.
 
-    batch: utterances per step. epochs: at most. min_epochs, patience: stop a model whose dev loss
-        has not fallen for `patience` epochs, from `min_epochs` on.
+    batch: utterances per step.
+    epochs: at most.
+    min_epochs, patience: stop a model whose dev loss has not fallen for `patience` epochs, from
+        `min_epochs` on.
     learning_rates, weight_decays: of AdamW; a model for each pair, chosen on dev.
     warm_up, decay: the rate rises over so many epochs, then is multiplied by `decay` after each.
     bonafide_weight: of the cross-entropy, the spoofed class having 1 minus it; None weighs both
-    classes equally. standardize: bring every feature of every layer to mean 0 and deviation 1 of
-    the training set. scaled_init: start gates unsaturated (see `merges.AttentiveMerge`). keep:
-    average the parameters of this many epochs of lowest dev loss; with `successors` of those that
-    follow them. by_epoch: one rate for a whole epoch, which begins at 1 / warm_up. stop_exactly:
-    stop only where the epochs without a lower dev loss are `patience` exactly, after `min_epochs`.
-    drop_last: leave the last batch out if it is not whole. fresh_moments_at: forget the moments of
-    AdamW at this epoch. n_frames: frames tier: a random crop of this many in training, the first
-    ones when scoring; None takes all. seed: of the order of utterances and the crops; the weights
-    have seeds of their own.
+        classes equally.
+    standardize: bring every feature of every layer to mean 0 and deviation 1 of the training set.
+    scaled_init: start gates unsaturated (see `merges.AttentiveMerge`).
+    keep: average the parameters of this many epochs of lowest dev loss; with `successors` of those
+        that follow them.
+    by_epoch: one rate for a whole epoch, which begins at 1 / warm_up.
+    stop_exactly: stop only where the epochs without a lower dev loss are `patience` exactly, after
+        `min_epochs`.
+    drop_last: leave the last batch out if it is not whole.
+    fresh_moments_at: forget the moments of AdamW at this epoch.
+    n_frames: frames tier: a random crop of this many in training, the first ones when scoring; None
+        takes all.
+    seed: of the order of utterances and the crops; the weights have seeds of their own.
 
     >>> Recipe(warm_up=2, decay=0.5).rate(1.0), Recipe(warm_up=2, decay=0.5).rate(3.0)
     (0.5, 0.5)

@@ -27,8 +27,10 @@ class Packing:
     Utterances are in order of their lengths, the longest first, so that those that have a frame t
     are the first ones.
 
-    order: (B,) utterances. lengths: (B,) of them, in that order. index: (V,) place of each frame in
-    B * T. counts: how many utterances have a frame t, for every t.
+    order: (B,) utterances.
+    lengths: (B,) of them, in that order.
+    index: (V,) place of each frame in B * T.
+    counts: how many utterances have a frame t, for every t.
     """
 
     order: Tensor

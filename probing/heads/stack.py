@@ -21,7 +21,9 @@ STACKS_AT_ONCE = 2  # at work in parallel on a CPU
 class Model:
     """One model of a stack.
 
-    merge, backend: its kind. depth: it sees layers 1..depth. seed: of its first weights.
+    merge, backend: its kind.
+    depth: it sees layers 1..depth.
+    seed: of its first weights.
     learning_rate, weight_decay: of its training.
 
     >>> Model("weighted-sum", "linear", depth=3).head

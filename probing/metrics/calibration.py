@@ -61,8 +61,10 @@ def min_cllr(bonafide: ArrayLike, scores: ArrayLike) -> float:
 class Reliability:
     """Claimed probabilities of bona fide and found shares, in bins, both classes counting alike.
 
-    claimed: (B,) mean probability that the ratios claim at even prior. found: (B,) share of bona
-    fide. low, high: (B,) ends of the 95 % interval of that share. n: (B,) trials.
+    claimed: (B,) mean probability that the ratios claim at even prior.
+    found: (B,) share of bona fide.
+    low, high: (B,) ends of the 95 % interval of that share.
+    n: (B,) trials.
     """
 
     claimed: NDArray[np.float64]

@@ -47,9 +47,10 @@ class ClassFigures:
 class ClassTrials:
     """Trials of M classes with what figures are made of, all of them sums over trials.
 
-    target, chosen: (N,) the class of each and the one of its highest score. n_classes: M.
-    bits: (N,) -log2 of the probability given to the true class. prior_bits: (N,) the same of the
-    shares of training.
+    target, chosen: (N,) the class of each and the one of its highest score.
+    n_classes: M.
+    bits: (N,) -log2 of the probability given to the true class.
+    prior_bits: (N,) the same of the shares of training.
 
     >>> class_trials([0, 1, 1], np.eye(2)[[0, 1, 0]]).n_classes
     2

@@ -33,7 +33,9 @@ FEW_TRIALS = 5  # of a class; below, a condition has no figures
 class Factor:
     """A column whose values are drawn whole.
 
-    name: of the column. values: (N,). of: the classes that have it.
+    name: of the column.
+    values: (N,).
+    of: the classes that have it.
     """
 
     name: str
@@ -48,7 +50,8 @@ class Clusters:
     factors: columns whose values are drawn whole, each by itself; a class that no factor is of is
         drawn by trial, and so is everything if there is none.
     ids: (N,) numbers of the trials: single ones are drawn in their order, which no order of rows
-    changes. attacks: (N,) the attack of each trial if known, for people.
+        changes.
+    attacks: (N,) the attack of each trial if known, for people.
     """
 
     factors: tuple[Factor, ...] = ()
@@ -68,9 +71,10 @@ class Clusters:
 class Levels:
     """What is drawn in one class.
 
-    names: of the factors; `utterance` alone if trials are. sizes: how many values each factor has.
-    cell: (n,) of each trial of the class, the combination of values it has. of_cells: factor ->
-    (cells,) their value.
+    names: of the factors; `utterance` alone if trials are.
+    sizes: how many values each factor has.
+    cell: (n,) of each trial of the class, the combination of values it has.
+    of_cells: factor -> (cells,) their value.
     """
 
     names: tuple[str, ...]

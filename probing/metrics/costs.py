@@ -17,8 +17,9 @@ from probing.metrics.roc import Roc, roc
 class Costs:
     """What errors cost; the values of ASVspoof 5.
 
-    p_spoof: prior probability of a spoof. miss: cost of rejecting bona fide. false_alarm: cost of
-    accepting a spoof.
+    p_spoof: prior probability of a spoof.
+    miss: cost of rejecting bona fide.
+    false_alarm: cost of accepting a spoof.
 
     >>> round(Costs().threshold, 6)
     -0.641854

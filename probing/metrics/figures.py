@@ -24,9 +24,11 @@ from probing.registry import Registry, own_code
 class Trials:
     """Trials of both classes.
 
-    bonafide: (N,) true for bona fide. scores: (N,) higher for bona fide.
+    bonafide: (N,) true for bona fide.
+    scores: (N,) higher for bona fide.
     asv: error rates of speaker verification on these trials; None where no verification scores are
-    given. pooled_asv: those on all trials, for the legacy t-DCF.
+        given.
+    pooled_asv: those on all trials, for the legacy t-DCF.
     """
 
     bonafide: NDArray[np.bool_]

@@ -40,8 +40,10 @@ Marks = NDArray[np.bool_]
 class Pieces:
     """Pieces of time or segments, each with one score and one label.
 
-    scores: (N,). bonafide: (N,). seconds: (N,) their lengths. utterances: (N,) ids of those they
-    are of.
+    scores: (N,).
+    bonafide: (N,).
+    seconds: (N,) their lengths.
+    utterances: (N,) ids of those they are of.
     """
 
     scores: Floats
@@ -54,8 +56,9 @@ class Pieces:
 class LocalisationFigures:
     """What was found of the spoofed time at one threshold; a figure without a denominator is 0.
 
-    precision: share of what was called spoofed that is. recall: share of what is spoofed that was
-    called so. f1: their harmonic mean. threshold: scores below it are called spoofed.
+    precision: share of what was called spoofed that is.
+    recall: share of what is spoofed that was called so. f1: their harmonic mean.
+    threshold: scores below it are called spoofed.
 
     >>> LocalisationFigures(precision=1.0, recall=0.5, f1=2 / 3, threshold=0.0).recall
     0.5

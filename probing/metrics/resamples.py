@@ -43,9 +43,11 @@ class Resamples:
         class is drawn by two things, a cluster is a combination of them.
     sizes: numbers of bona fide and spoof clusters.
     levels: what is drawn in either class.
-    n: number R of resamples. seed: of the generators. unit: what was drawn, for people, as `speaker
-    and attack`. drawn: the same with its numbers, and what a person should know. note: only that: a
-    class of one cluster, or few.
+    n: number R of resamples.
+    seed: of the generators.
+    unit: what was drawn, for people, as `speaker and attack`.
+    drawn: the same with its numbers, and what a person should know.
+    note: only that: a class of one cluster, or few.
 
     >>> draw([True, False] * 10, n=200).n
     200

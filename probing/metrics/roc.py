@@ -22,8 +22,8 @@ class Roc:
     threshold: (M,) ascending. Trials at or above it are accepted; the last is infinite. In the
         official reading it is the highest score rejected, and the first lies 0.001 below the lowest
         score.
-    miss: (M,) share of bona fide trials rejected, from 0 to 1. false_alarm: (M,) share of spoofs
-    accepted, 1 to 0.
+    miss: (M,) share of bona fide trials rejected, from 0 to 1.
+    false_alarm: (M,) share of spoofs accepted, 1 to 0.
 
     >>> roc([1, 1, 0, 0], [3.0, 1.0, 2.0, 0.0]).threshold.shape
     (5,)

@@ -45,9 +45,10 @@ class SasvCosts:
 
     The defaults are those of the a-DCF as published, and of ASVspoof 5.
 
-    p_target, p_nontarget, p_spoof: prior probabilities, which sum to 1. miss: cost of rejecting a
-    target. false_alarm: cost of accepting a nontarget. false_alarm_spoof: cost of accepting a
-    spoof.
+    p_target, p_nontarget, p_spoof: prior probabilities, which sum to 1.
+    miss: cost of rejecting a target.
+    false_alarm: cost of accepting a nontarget.
+    false_alarm_spoof: cost of accepting a spoof.
 
     >>> SasvCosts().default
     0.9
@@ -95,9 +96,10 @@ ADCF = SasvCosts()
 class SasvCurve:
     """Error rates at every threshold, from accepting every trial to accepting none.
 
-    threshold: (M,) ascending; trials at or above it are accepted. miss: (M,) share of targets
-    rejected. false_alarm: (M,) share of nontargets accepted. false_alarm_spoof: (M,) share of
-    spoofs accepted.
+    threshold: (M,) ascending; trials at or above it are accepted.
+    miss: (M,) share of targets rejected.
+    false_alarm: (M,) share of nontargets accepted.
+    false_alarm_spoof: (M,) share of spoofs accepted.
 
     >>> sasv_curve(["target", "target", "nontarget", "spoof"], [3.0, 1.0, 0.0, 2.0]).threshold.shape
     (5,)

@@ -28,8 +28,10 @@ KEYS = ("target", "nontarget", "spoof")
 class AsvRates:
     """Error rates of a speaker verification system at its threshold.
 
-    eer, threshold: of target against nontarget. false_alarm: nontargets accepted. miss: targets
-    rejected. false_alarm_spoof: spoofs accepted.
+    eer, threshold: of target against nontarget.
+    false_alarm: nontargets accepted.
+    miss: targets rejected.
+    false_alarm_spoof: spoofs accepted.
 
     >>> AsvRates(eer=0.05, threshold=0.0, false_alarm=0.05, miss=0.05, false_alarm_spoof=0.3).miss
     0.05

@@ -16,7 +16,8 @@ from probing.metrics.roc import roc
 class ErrorRates:
     """Errors of trials at a threshold, which accepts those at or above it.
 
-    rejected: bona fide trials below it, of n_bonafide. accepted: spoofs at or above it, of n_spoof.
+    rejected: bona fide trials below it, of n_bonafide.
+    accepted: spoofs at or above it, of n_spoof.
 
     >>> ErrorRates(1, 4, 0, 8).miss
     0.25

@@ -30,7 +30,8 @@ from probing.probes.row_space import RowSpace
 class Solution:
     """Weights of L layers, K labellings and S strengths.
 
-    weight: (L, K, S, P) float64. bias: (L, K, S). With M classes (L, K, S, M, P) and (L, K, S, M).
+    weight: (L, K, S, P) float64.
+    bias: (L, K, S). With M classes (L, K, S, M, P) and (L, K, S, M).
 
     >>> Solution(torch.zeros(3, 1, 2, 8), torch.zeros(3, 1, 2)).weight.shape
     torch.Size([3, 1, 2, 8])

@@ -40,9 +40,10 @@ from probing.sweep import SweepOptions, finished_run, sweep_once
 class Step:
     """One command of a reproduction.
 
-    state: `done`, `ready`, or `needs data`, which are the ROOTs in the command. utterances: that it
-    reads. n_bytes: that it writes; 0 for a sweep. seconds: about; None where nothing is known of
-    the backbone.
+    state: `done`, `ready`, or `needs data`, which are the ROOTs in the command.
+    utterances: that it reads.
+    n_bytes: that it writes; 0 for a sweep.
+    seconds: about; None where nothing is known of the backbone.
 
     >>> Step("sweep", "ready", "probe sweep la19.cache", 24_986, 0, None).state
     'ready'

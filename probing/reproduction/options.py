@@ -23,8 +23,8 @@ PAPER_DEPTHS = (12,)
 class Reproduction:
     """What is to be reproduced, and with what.
 
-    folder: of caches, the run and the table. roots: corpus -> where it was unpacked; those that are
-    here.
+    folder: of caches, the run and the table.
+    roots: corpus -> where it was unpacked; those that are here.
 
     >>> Reproduction(frames=True).heads
     ('weighted-sum+lstm', 'attentive+lstm')

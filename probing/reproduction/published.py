@@ -10,8 +10,10 @@ LAYERWISE_PAPER = "arXiv 2502.03559, Findings of NAACL 2025"
 class Published:
     """EER (%) of one system on eval of 2019 LA, 2021 LA and 2021 DF.
 
-    source: the paper. system: head and training. backbone: as `published_name` gives it. depth:
-    layers used.
+    source: the paper.
+    system: head and training.
+    backbone: as `published_name` gives it.
+    depth: layers used.
 
     >>> PUBLISHED[0].rates[0] > 0
     True

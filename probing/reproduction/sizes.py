@@ -35,8 +35,11 @@ REPEATS = 5
 class Calibration:
     """What this machine and this backbone are taken to do.
 
-    n_layers, dim: of the backbone. n_frames: of a clip. seconds_a_clip: of a forward pass; flops:
-    of large matrix products, a second. assumption: how that is known, in words.
+    n_layers, dim: of the backbone.
+    n_frames: of a clip.
+    seconds_a_clip: of a forward pass;
+    flops: of large matrix products, a second.
+    assumption: how that is known, in words.
     """
 
     n_layers: int

@@ -32,8 +32,9 @@ PASSES = 3  # forward passes that a training step takes as long as
 class TunedFigures:
     """What the tuned model reached, and took.
 
-    head, depth: that were tuned. rates, intervals: corpus -> EER (%) and its 95 % interval in
-    words. seconds, memory_bytes: of the tuning, on this machine.
+    head, depth: that were tuned.
+    rates, intervals: corpus -> EER (%) and its 95 % interval in words.
+    seconds, memory_bytes: of the tuning, on this machine.
 
     >>> TunedFigures("attentive+lstm", 12, {"asvspoof2019-la": 0.65}, {}, 3600.0, 2**34).depth
     12

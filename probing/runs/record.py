@@ -24,7 +24,8 @@ class CacheOfPart:
 class OptionsOfRun:
     """Those options of a sweep that its readers need; see `probing.sweep.SweepOptions`.
 
-    heads, head_seeds: those of its depth options. resamples: 1000 in runs that do not say it.
+    heads, head_seeds: those of its depth options.
+    resamples: 1000 in runs that do not say it.
     """
 
     train: str
@@ -41,8 +42,9 @@ class LayerOfRun:
     """The finding on layers: the layer chosen on dev with its eval EER, the last one, and what
     controls have there.
 
-    best, trivial: the metric with its interval. difference: last minus best, paired. shuffled: its
-    mean with shuffled labels; NaN without that control.
+    best, trivial: the metric with its interval.
+    difference: last minus best, paired.
+    shuffled: its mean with shuffled labels; NaN without that control.
     """
 
     layer: int
@@ -57,11 +59,13 @@ class LayerOfRun:
 class DepthOfRun:
     """The finding on depth: the head chosen on dev, the depth shown to be enough, and full depth.
 
-    margin: what a depth may be worse by, as `probing.sweep.margin` reads it. excess: by how much
-    the depth is worse than full depth, paired; bound: the upper end of its one-sided interval in
-    the terms of the margin; None where there is no such depth. by_chance: full depth is not shown
-    to be better than chance. best: head and depth of lowest dev EER of all; None in runs of an
-    earlier version. best_by_chance: that is not shown to be better than chance either.
+    margin: what a depth may be worse by, as `probing.sweep.margin` reads it.
+    excess: by how much the depth is worse than full depth, paired;
+    bound: the upper end of its one-sided interval in the terms of the margin; None where there is
+        no such depth.
+    by_chance: full depth is not shown to be better than chance.
+    best: head and depth of lowest dev EER of all; None in runs of an earlier version.
+    best_by_chance: that is not shown to be better than chance either.
     """
 
     head: str

@@ -41,8 +41,9 @@ def check_prior(prior: float) -> None:
 class ScoreOptions:
     """How a head scores.
 
-    head: see `probing.serving.choose_head`. form: of a score file, default 2019 with labels, else
-    2021. false_alarm: see `probing.serving.verdict.choose_threshold`.
+    head: see `probing.serving.choose_head`.
+    form: of a score file, default 2019 with labels, else 2021.
+    false_alarm: see `probing.serving.verdict.choose_threshold`.
 
     >>> ScoreOptions(form="2020")
     Traceback (most recent call last):

@@ -20,12 +20,15 @@ Key = tuple[str, int]  # head and depth
 class BestHead:
     """The head and depth that are best on dev, of lowest EER; among equals the smallest depth.
 
-    head, depth: which. n: of how many. dev: its dev EER, 0 to 1, mean over seeds as all figures of
-    heads. metric: that stands for EER, see `probing.targets.metrics`. price: how much too good that
-    is for having been chosen: over resamples of dev, the mean of the dev EER of what is
-        chosen on a resample less its EER on that resample (optimism; Efron 1983). Eval plays no
-        role in the choice, so that the interval of its EER there stands.
-    at_eval: its eval EER. better_than_chance: whether that is shown, one-sided at 5 %.
+    head, depth: which.
+    n: of how many.
+    dev: its dev EER, 0 to 1, mean over seeds as all figures of heads.
+    metric: that stands for EER, see `probing.targets.metrics`.
+    price: how much too good that is for having been chosen: over resamples of dev, the mean of the
+        dev EER of what is chosen on a resample less its EER on that resample (optimism; Efron
+        1983). Eval plays no role in the choice, so that the interval of its EER there stands.
+    at_eval: its eval EER.
+    better_than_chance: whether that is shown, one-sided at 5 %.
     """
 
     head: str

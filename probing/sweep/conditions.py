@@ -33,7 +33,9 @@ class Condition:
     """Some trials of a split.
 
     name: `attack=A07`, or `attack=A07,codec=opus` where several columns meet; see
-    `probing.runs.condition_names`. part: of the sweep. rows: (n,) their places in the split.
+        `probing.runs.condition_names`.
+    part: of the sweep.
+    rows: (n,) their places in the split.
     bonafide: (n,) true for bona fide.
     """
 
@@ -99,9 +101,10 @@ def conditions_of(
 class LeftOut:
     """The training without each attack in turn.
 
-    attacks: of the training set. rows: `train` and `dev` -> (attacks, N), what is trained and
-    chosen on. conditions: attack -> where it is measured: its spoofs and every bona fide trial of
-    dev and the evaluation sets.
+    attacks: of the training set.
+    rows: `train` and `dev` -> (attacks, N), what is trained and chosen on.
+    conditions: attack -> where it is measured: its spoofs and every bona fide trial of dev and the
+        evaluation sets.
     """
 
     attacks: list[str]

@@ -113,10 +113,13 @@ def _labels(
 class ControlTaskFinding:
     """How selective the layers are.
 
-    column: what types are called. layer: chosen on dev by the metric. value, control: the metric on
-    eval of the task, and the mean over seeds of that of the control task, there. selectivity: by
-    how much the first is better, paired. selective: the layer of highest selectivity on dev, with
-    value, control and selectivity likewise.
+    column: what types are called.
+    layer: chosen on dev by the metric.
+    value, control: the metric on eval of the task, and the mean over seeds of that of the control
+        task, there.
+    selectivity: by how much the first is better, paired.
+    selective: the layer of highest selectivity on dev, with value, control and selectivity
+        likewise.
     """
 
     column: str

@@ -33,16 +33,21 @@ class DepthFinding:
     full depth itself is not better than chance at the same level, there is nothing to compare and
     no depth is named.
 
-    head: the one of lowest dev EER at full depth. depth: None where there is none. full: L.
+    head: the one of lowest dev EER at full depth.
+    depth: None where there is none.
+    full: L.
     margin: relative, as 0.1, or points of EER, as `2pt`.
-    at_depth, at_full: eval EER, 0 to 1. excess: EER(depth) - EER(full) with its two-sided interval.
+    at_depth, at_full: eval EER, 0 to 1.
+    excess: EER(depth) - EER(full) with its two-sided interval.
     bound: the upper end that decided for `depth`: of the relative excess, or of EER(depth) -
-    EER(full), as shares. reason: why there is no depth: `chance` (not shown to be better than it),
-    `no-depth`, or empty. first: the depth tested first; first_excess, first_bound: its EER(first) -
-    EER(full), and the upper end of its
-        one-sided 95 % interval: what is not excluded.
-    unit, fewest: of what there are fewest in a class, and how many. needed: how many would show a
-        depth as good as all layers in four corpora of five; None where it cannot be told.
+        EER(full), as shares.
+    reason: why there is no depth: `chance` (not shown to be better than it), `no-depth`, or empty.
+    first: the depth tested first.
+    first_excess, first_bound: its EER(first) - EER(full), and the upper end of its one-sided 95 %
+        interval: what is not excluded.
+    unit, fewest: of what there are fewest in a class, and how many.
+    needed: how many would show a depth as good as all layers in four corpora of five; None where it
+        cannot be told.
     saved: share of multiply-accumulates that the truncated backbone saves, where measured.
     best: of all heads and depths, as far as dev can tell.
     metric: that stands for EER, see `probing.targets.metrics`.

@@ -18,8 +18,9 @@ from probing.sweep.results import Results
 class DepthFigures:
     """A head at a depth, over seeds.
 
-    rates: part -> mean of the metric. resampled: part -> (R,) the same on each resample. best: the
-    best on dev.
+    rates: part -> mean of the metric.
+    resampled: part -> (R,) the same on each resample.
+    best: the best on dev.
     """
 
     rates: dict[str, float]

@@ -31,7 +31,8 @@ from probing.targets.task import Values
 class FittedHead:
     """The best model of a depth and seed of a head.
 
-    heads: one, or of a cross-validation one a fold. logs: how each was trained.
+    heads: one, or of a cross-validation one a fold.
+    logs: how each was trained.
     scores: part -> (N,); of many classes (N, M), or these as `Task.compact` has them.
     """
 

@@ -55,9 +55,10 @@ class Elsewhere:
 class UnseenFinding:
     """How the layers do on an attack they were not trained with.
 
-    layer: chosen on dev. means: split and corpus -> layer -> mean over attacks of the EER on the
-    attack left out, and of that of the probe trained on everything. attacks: split and corpus ->
-    how many.
+    layer: chosen on dev.
+    means: split and corpus -> layer -> mean over attacks of the EER on the attack left out, and of
+        that of the probe trained on everything.
+    attacks: split and corpus -> how many.
     """
 
     layer: int

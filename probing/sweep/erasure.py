@@ -202,10 +202,12 @@ def erase_and_probe(
 class ErasureFinding:
     """How many dimensions have to be removed at the layer chosen on dev until it is at chance.
 
-    layer: chosen on dev. width: its dimensions. before: the metric on eval with all of them.
-    removed: dimensions that were removed, one number a round; erased, random: the metric on eval
-    after that. level: what chance gives, or shuffled labels where that is not known; None where
-    neither is.
+    layer: chosen on dev.
+    width: its dimensions.
+    before: the metric on eval with all of them.
+    removed: dimensions that were removed, one number a round;
+    erased, random: the metric on eval after that.
+    level: what chance gives, or shuffled labels where that is not known; None where neither is.
     """
 
     layer: int

@@ -21,15 +21,20 @@ ENDS = ("value", "low", "high")
 class Finding:
     """Which layer a linear probe reads best, as far as dev can tell.
 
-    layer: chosen on dev. last: number of the last layer.
+    layer: chosen on dev.
+    last: number of the last layer.
     best, last_layer: the metric on eval of the two, as a share, in bits or as a number, see
-    `metric`. difference: last minus best on the same resamples. trivial: the metric on eval of
-    features that say nothing about speech. shuffled: its mean with shuffled labels. unit: what the
-    bootstrap drew. drawn: the same with its numbers, and what a person should know of it. metric:
-    see `probing.targets.metrics`; EER, 0 to 1, where the target is bona fide against spoof. target:
-    what is read, of other targets. chance: what the metric is by chance; None where that is not
-    known. others: further figures of the task at the layer, on eval. trials: what is counted:
-    utterances, frames or segments.
+        `metric`.
+    difference: last minus best on the same resamples.
+    trivial: the metric on eval of features that say nothing about speech.
+    shuffled: its mean with shuffled labels.
+    unit: what the bootstrap drew.
+    drawn: the same with its numbers, and what a person should know of it.
+    metric: see `probing.targets.metrics`; EER, 0 to 1, where the target is bona fide against spoof.
+    target: what is read, of other targets.
+    chance: what the metric is by chance; None where that is not known.
+    others: further figures of the task at the layer, on eval.
+    trials: what is counted: utterances, frames or segments.
 
     >>> from probing.runs import Run
     >>> Run("results/demo.run").record.finding.last

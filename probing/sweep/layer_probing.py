@@ -43,9 +43,11 @@ _SCORES = {
 class LayerProbes:
     """What was trained by layer.
 
-    of_layer: the linear probe, without its scores. dev_losses: layer -> its metric on dev turned so
-    that lower is better, of each fold or once; empty if no heads are trained. boots: layer -> (R,)
-    its EER on the first corpus. mlp_boots: likewise of MLP probes; empty if there are none.
+    of_layer: the linear probe, without its scores.
+    dev_losses: layer -> its metric on dev turned so that lower is better, of each fold or once;
+        empty if no heads are trained.
+    boots: layer -> (R,) its EER on the first corpus.
+    mlp_boots: likewise of MLP probes; empty if there are none.
     """
 
     of_layer: dict[int, Probe] = field(default_factory=dict)

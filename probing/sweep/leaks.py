@@ -39,8 +39,10 @@ class Leak:
 
     kind: `speaker`; `speaker name`, of speakers of different corpora, who may be others of the same
         name; `file`, the same path; `audio`, another path with the same size and CRC-32.
-    parts: the two, as `train` and `eval`. shared: how many speakers, files or recordings are in
-    both. utterances: of each part that these are. example: the first of them.
+    parts: the two, as `train` and `eval`.
+    shared: how many speakers, files or recordings are in both.
+    utterances: of each part that these are.
+    example: the first of them.
     """
 
     kind: str

@@ -30,7 +30,8 @@ LEVEL = 0.5  # EER of chance
 class MLPProbe:
     """One fitted probe.
 
-    strength: weight decay chosen on dev. scores: part -> (N,) log odds of bona fide.
+    strength: weight decay chosen on dev.
+    scores: part -> (N,) log odds of bona fide.
     """
 
     strength: float
@@ -119,9 +120,11 @@ def _scores(
 class MLPFinding:
     """Which layer an MLP probe reads best, as far as dev can tell.
 
-    layer: chosen on dev. rate: its eval EER, 0 to 1. linear: that of the linear probe of this
-    layer. difference: linear less MLP on the same resamples. shuffled: mean eval EER of the MLP
-    trained on shuffled labels; NaN without control.
+    layer: chosen on dev.
+    rate: its eval EER, 0 to 1.
+    linear: that of the linear probe of this layer.
+    difference: linear less MLP on the same resamples.
+    shuffled: mean eval EER of the MLP trained on shuffled labels; NaN without control.
     """
 
     layer: int

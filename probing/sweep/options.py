@@ -33,7 +33,8 @@ TIERS = {"pooled": POOLED_HEADS, "frames": FRAMES_HEADS}
 class DepthOptions:
     """Which heads are trained on which depths, and how.
 
-    heads: empty trains none. depths: empty for all.
+    heads: empty trains none.
+    depths: empty for all.
     weight_decays: to choose from on dev; empty as the recipe says.
     by_default: whether heads were left to the tier; on units and in a cross-validation none are
         trained then, as these are many trainings, nor where the cache lacks layers that they need.

@@ -37,8 +37,9 @@ class Plan:
         shown_from, the excess that is told from none in four corpora of five; power, the chance
         that a depth is named if all are equally good; needed, how many `unit` would make it four in
         five. Rates in per cent and points.
-    unit: of what there are fewest in a class, and fewest: how many. drawn: what is drawn, with its
-    numbers. margin: what is allowed.
+    unit: of what there are fewest in a class, and fewest: how many.
+    drawn: what is drawn, with its numbers.
+    margin: what is allowed.
     """
 
     table: pd.DataFrame

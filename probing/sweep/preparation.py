@@ -38,11 +38,14 @@ MOST_LEAKS = 12  # as many pairs as four parts have, twice
 class Prepared:
     """The data of a sweep.
 
-    options: of the sweep. splits: its utterances by part. leaks: what parts share.
-    conditions: that are reported. left_out: the training without each attack, if it is asked for.
+    options: of the sweep.
+    splits: its utterances by part.
+    leaks: what parts share.
+    conditions: that are reported.
+    left_out: the training without each attack, if it is asked for.
     resamples: part -> what the bootstrap draws of it.
     controls: the trials with the labels of control tasks, one a seed of controls; none where units
-    have no types.
+        have no types.
     """
 
     options: SweepOptions

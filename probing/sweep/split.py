@@ -28,15 +28,21 @@ class Split:
     """Some utterances of a cache.
 
     name: `train`, `dev` or `eval`, its part in the sweep.
-    cache: an open cache. split: its split that this is. corpus: what results and files call it.
+    cache: an open cache.
+    split: its split that this is.
+    corpus: what results and files call it.
     table: rows of `Cache.utterances`; columns that tables of a run add are called `own_...` (see
-    `renamed`). target: (N,) what is to be read: bool of two classes, whole numbers of more, float64
-    of a number. task: what that makes of the sweep. left_out: why utterances of the split take no
-    part -> how many. folds: (N,) of a cross-validation, in which all parts are the same utterances;
-    see `fold_parts`. intervals: of units, the labelled stretches of time of its utterances:
-    `utterance_id`, `start`, `end`, `label`. notes: what a person should know of the units of its
-    cache. unit: `frame`, `segment` or `middle` where trials are inside utterances (see
-    `AlignedUnits`); empty for utterances.
+        `renamed`).
+    target: (N,) what is to be read: bool of two classes, whole numbers of more, float64 of a
+        number.
+    task: what that makes of the sweep.
+    left_out: why utterances of the split take no part -> how many.
+    folds: (N,) of a cross-validation, in which all parts are the same utterances; see `fold_parts`.
+    intervals: of units, the labelled stretches of time of its utterances: `utterance_id`, `start`,
+        `end`, `label`.
+    notes: what a person should know of the units of its cache.
+    unit: `frame`, `segment` or `middle` where trials are inside utterances (see `AlignedUnits`);
+        empty for utterances.
     """
 
     name: str

@@ -26,8 +26,10 @@ TRACKERS = ("none", "tensorboard")
 class TrainingLog:
     """The training of one model.
 
-    model: which. epochs: (E, 3), of each the losses on train while it learned and on dev, and the
-    metric on dev; NaN after it stopped. fold: of a cross-validation, which.
+    model: which.
+    epochs: (E, 3), of each the losses on train while it learned and on dev, and the metric on dev;
+        NaN after it stopped.
+    fold: of a cross-validation, which.
     """
 
     model: Model

@@ -35,8 +35,9 @@ class AudioTarget:
     help: what it is, in one line.
     unit: of its values.
     of_clip: from the samples (n,) at 16 kHz, and their pitch if `pitched`, to the value; NaN where
-    it has none. at: to the values at times in s; None where it is nothing that varies within a
-    clip. pitched: whether it is found in the pitch, which needs praat-parselmouth (extra `pitch`).
+        it has none.
+    at: to the values at times in s; None where it is nothing that varies within a clip.
+    pitched: whether it is found in the pitch, which needs praat-parselmouth (extra `pitch`).
     """
 
     name: str

@@ -14,13 +14,15 @@ NUMBER = "number"
 class Metric:
     """A figure of a task.
 
-    name: in tables. called: in sentences and on axes. task: binary, classes or number.
+    name: in tables.
+    called: in sentences and on axes.
+    task: binary, classes or number.
     higher_is_better: else lower is.
     share: from 0 to 1 and shown in per cent, so that differences are in points.
     unit: of others, `bits`; that of the target itself where it is empty and `lowest` is 0.
     lowest, highest: what it can be.
     chance: what a predictor that sees nothing gets; None where that depends on the trials. `one
-    over M` has `1 / M`.
+        over M` has `1 / M`.
     """
 
     name: str

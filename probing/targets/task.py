@@ -38,7 +38,8 @@ class Task:
     target: what is to be read, as the column is called.
     metric: of the finding.
     classes: names of the classes by their number: of two, the negative and the positive one; none
-    of a number. prior: share of each in training, of classes only.
+        of a number.
+    prior: share of each in training, of classes only.
 
     >>> SPOOFING.metric.called, SPOOFING.words
     ('EER', ('bona fide', 'spoof'))

@@ -35,9 +35,12 @@ ARE = "are "
 class Column:
     """Values of a target, as text or numbers.
 
-    name: of the target. where: what it was read from, for messages. beside: utterance id -> value,
-    of a table that lies beside the corpus; None where the corpus has the column. inside: the values
-    are the labels of units. numbers: they are measured, and read as numbers.
+    name: of the target.
+    where: what it was read from, for messages.
+    beside: utterance id -> value, of a table that lies beside the corpus; None where the corpus has
+        the column.
+    inside: the values are the labels of units.
+    numbers: they are measured, and read as numbers.
     """
 
     name: str

@@ -33,7 +33,8 @@ class Evaluated:
     """The metric of the task on eval with its 95 % interval.
 
     frozen: the same of the head before, and difference, low_difference, high_difference: tuned less
-    frozen, paired on the same trials; None of a new head. before: what it was then, in words.
+        frozen, paired on the same trials; None of a new head.
+    before: what it was then, in words.
     """
 
     metric: str
@@ -89,8 +90,9 @@ class Evaluated:
 class ScoredUtterances:
     """Utterances with the scores of a head.
 
-    scores: (N,) or (N, M). means: (N, D) over time of layer 1, if asked for. measures: of the
-    audio, a row each.
+    scores: (N,) or (N, M).
+    means: (N, D) over time of layer 1, if asked for.
+    measures: of the audio, a row each.
     """
 
     scores: NDArray[np.float64]

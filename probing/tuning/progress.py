@@ -18,9 +18,12 @@ LOG = "training.csv"
 class Progress:
     """How far a training is; a checkpoint holds it.
 
-    epoch: that are done, of head and backbone. step: that are done of the next one. loss: the sum
-    of their losses. stopped: by the rule of the recipe. seconds: that it took. rows: of
-    `training.csv`.
+    epoch: that are done, of head and backbone.
+    step: that are done of the next one.
+    loss: the sum of their losses.
+    stopped: by the rule of the recipe.
+    seconds: that it took.
+    rows: of `training.csv`.
     """
 
     epoch: int = 0

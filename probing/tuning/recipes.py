@@ -21,9 +21,9 @@ class TuningRecipe:
     head_rate, rate: of AdamW, of the head and of the backbone, before the schedule.
     weight_decay: of both.
     frozen_epochs: what a head that was trained on a cache already has had, so that a tuning from it
-    begins behind them. own_clock: the schedule begins anew where the backbone joins; else it goes
-    on, as in Pan et al. 2024, where the
-        backbone never sees the highest rate.
+        begins behind them.
+    own_clock: the schedule begins anew where the backbone joins; else it goes on, as in Pan et al.
+        2024, where the backbone never sees the highest rate.
     front_end: the convolutional front end is trained too.
     crop_seconds: of random crops to train on; None as in the evaluation.
     clip: greatest norm of a gradient; None clips none.

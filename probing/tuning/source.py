@@ -25,9 +25,10 @@ class Source:
 
     run: a run, whose head `head` at `depth` is tuned; by default that of its finding.
     continued: a tuned or exported model to go on from, on the utterances of `run`, or else those it
-    was tuned on. corpus: without these, a corpus with splits train and dev; then `head` is a new
-    one, MERGE+BACKEND, on the first
-        `depth` blocks of the backbone of `options`, and `target` is what it reads.
+        was tuned on.
+    corpus: without these, a corpus with splits train and dev; then `head` is a new one,
+        MERGE+BACKEND, on the first `depth` blocks of the backbone of `options`, and `target` is
+        what it reads.
     audio_root: folder that paths of audio start from, if not where it was.
 
     >>> Source(corpus="demo", head="mean+linear", depth=2).options.backbone

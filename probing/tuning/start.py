@@ -43,11 +43,16 @@ from probing.tuning.utterances import (
 class Start:
     """What a tuning starts from.
 
-    backbone: cut to the blocks that the head needs. head: a stack of one model. n_frames: of the
-    frames tier, that it sees. unit: see `Head`. trained: whether the head is. options: how audio is
-    prepared. parts: `train`, `dev` and, where there is one, `eval`. about: where it came from, for
-    the record. frozen: what the head scored on the frozen backbone, if a run knows. continued: the
-    model that it goes on from, as it was.
+    backbone: cut to the blocks that the head needs.
+    head: a stack of one model.
+    n_frames: of the frames tier, that it sees.
+    unit: see `Head`.
+    trained: whether the head is.
+    options: how audio is prepared.
+    parts: `train`, `dev` and, where there is one, `eval`.
+    about: where it came from, for the record.
+    frozen: what the head scored on the frozen backbone, if a run knows.
+    continued: the model that it goes on from, as it was.
     """
 
     backbone: Backbone

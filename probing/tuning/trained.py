@@ -24,8 +24,9 @@ MOST = 10_000
 class Trained:
     """What learns beside the head.
 
-    what: `head`, `all`, `last`, `blocks` or `lora`. number: N or R. blocks: of a list, their
-    numbers from 1.
+    what: `head`, `all`, `last`, `blocks` or `lora`.
+    number: N or R.
+    blocks: of a list, their numbers from 1.
 
     >>> Trained.parse("blocks:2:3,6").blocks
     (2, 3, 6)
@@ -82,8 +83,9 @@ class Trained:
 class Group:
     """Parameters that have a rate in common.
 
-    name: `front-end`, `before-blocks`, `block-07`. below: blocks above it, of which each multiplies
-    the rate by the decay of layers. parameters: by their names in the backbone.
+    name: `front-end`, `before-blocks`, `block-07`.
+    below: blocks above it, of which each multiplies the rate by the decay of layers.
+    parameters: by their names in the backbone.
     """
 
     name: str

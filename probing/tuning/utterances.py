@@ -29,8 +29,11 @@ from probing.targets.values import in_words, left_out, numbered, positive_of, re
 class Utterances:
     """Utterances of a part.
 
-    name: `train`, `dev` or `eval`. table: `utterance_id`, `path` and what else is known, a row
-    each. target: (N,) what is to be read. root: folder that paths start from. corpus: its name.
+    name: `train`, `dev` or `eval`.
+    table: `utterance_id`, `path` and what else is known, a row each.
+    target: (N,) what is to be read.
+    root: folder that paths start from.
+    corpus: its name.
     """
 
     name: str
@@ -47,8 +50,9 @@ class Utterances:
 class Material:
     """What is learned.
 
-    train, dev: utterances. task: what is asked. unit: of a number, the mean and deviation it is
-    learned in units of.
+    train, dev: utterances.
+    task: what is asked.
+    unit: of a number, the mean and deviation it is learned in units of.
     """
 
     train: Utterances
