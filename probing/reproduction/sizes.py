@@ -37,7 +37,7 @@ class Calibration:
 
     n_layers, dim: of the backbone.
     n_frames: of a clip.
-    seconds_a_clip: of a forward pass;
+    seconds_a_clip: of a forward pass.
     flops: of large matrix products, a second.
     assumption: how that is known, in words.
     """

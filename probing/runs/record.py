@@ -60,7 +60,7 @@ class DepthOfRun:
     """The finding on depth: the head chosen on dev, the depth shown to be enough, and full depth.
 
     margin: what a depth may be worse by, as `probing.sweep.margin` reads it.
-    excess: by how much the depth is worse than full depth, paired;
+    excess: by how much the depth is worse than full depth, paired.
     bound: the upper end of its one-sided interval in the terms of the margin; None where there is
         no such depth.
     by_chance: full depth is not shown to be better than chance.

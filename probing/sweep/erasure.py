@@ -205,7 +205,7 @@ class ErasureFinding:
     layer: chosen on dev.
     width: its dimensions.
     before: the metric on eval with all of them.
-    removed: dimensions that were removed, one number a round;
+    removed: dimensions that were removed, one number a round.
     erased, random: the metric on eval after that.
     level: what chance gives, or shuffled labels where that is not known; None where neither is.
     """
