@@ -114,8 +114,8 @@ def _trained(
         for member in fit_depths(
             cache,
             splits,
-            options,
-            folder,
+            options=options,
+            folder=folder,
             device=device,
             memory_gb=memory_gb,
             rankings=rankings,

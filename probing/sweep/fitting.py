@@ -173,7 +173,13 @@ def _solve(
     if rows is not None and task.name != NUMBER:
         fit_rows = fit_each_selection if task.name == CLASSES else fit_selections
         return fit_rows(
-            train, targets, rows, strengths, tolerance=TOLERANCE, dtype=dtype, fit=_classifier(task)
+            train,
+            targets,
+            rows=rows,
+            strengths=strengths,
+            tolerance=TOLERANCE,
+            dtype=dtype,
+            fit=_classifier(task),
         )
     scaling = Scaling.of(train, dtype)
     z = scaling.apply(train, dtype)

@@ -76,7 +76,9 @@ def sweep(
     with RunWriter(Path(run), configuration, overwrite=overwrite) as writer:
         say(f"Sweep: {data}")
         results = Results(data.splits, data.resamples)
-        probing = LayerProbing(data, results, writer, device=device, memory_gb=memory_gb, say=say)
+        probing = LayerProbing(
+            data, results, writer=writer, device=device, memory_gb=memory_gb, say=say
+        )
         probes = probing.run()
         saved = _measure_costs(data, results, device, say)
         depth_finding = None

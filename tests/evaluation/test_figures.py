@@ -168,11 +168,11 @@ def test_ids_that_differ_by_suffix_or_folder_are_joined_and_that_is_said(
         {"utterance_id": map(known.format, (1, 2)), "label": ["spoof", "bonafide"], "score": "9"}
     )
     scores = pd.DataFrame({"utterance_id": map(scored.format, (2, 1)), "score": [1.0, 0.0]})
-    said: list[str] = []
-    joined = join(scores, keys, say=said.append)
+    messages: list[str] = []
+    joined = join(scores, keys, say=messages.append)
     assert joined["utterance_id"].tolist() == [known.format(1), known.format(2)]
     assert joined["score"].tolist() == [0.0, 1.0]
-    assert f"as {scored.format(2)} with {known.format(2)}" in said[0]
+    assert f"as {scored.format(2)} with {known.format(2)}" in messages[0]
     other = pd.concat([keys, keys.assign(utterance_id=["x/u1", "x/u2"])])
     with pytest.raises(ProbeError, match=f"which are called as {known.format(1)}"):
         join(scores.assign(utterance_id=["u3.flac", "u1.flac"]), other)

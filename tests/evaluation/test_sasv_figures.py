@@ -282,15 +282,15 @@ def test_the_command_takes_trials_and_utterances_by_one_key_table(
         str(tmp_path / "out"),
     ]
     assert run_cli(words, monkeypatch) == 0
-    said = capsys.readouterr()
-    assert "8 of 600 trials are dummies by their track_2_tag, and left out" in said.err
-    assert "with the verification system of the organisers of ASVspoof 5" in said.out
+    output = capsys.readouterr()
+    assert "8 of 600 trials are dummies by their track_2_tag, and left out" in output.err
+    assert "with the verification system of the organisers of ASVspoof 5" in output.out
     table = pd.read_csv(tmp_path / "out" / "evaluation.csv")
     assert table["codec"].tolist() == ["pooled", "-", "C01"]
-    assert f"t-EER {100 * table['t_eer'][0]:.2f} %" in said.out
+    assert f"t-EER {100 * table['t_eer'][0]:.2f} %" in output.out
     assert (tmp_path / "out" / "det.png").exists()
     utterances = write(scores[["filename", "cm-score"]].drop_duplicates(), "cm.tsv")
     assert run_cli(["evaluate", str(utterances), *known], monkeypatch) == 0
-    said = capsys.readouterr()
-    assert "600 trials of the keys are of 300 utterances" in said.err
-    assert "on 180 bona fide + 120 spoof" in said.out
+    output = capsys.readouterr()
+    assert "600 trials of the keys are of 300 utterances" in output.err
+    assert "on 180 bona fide + 120 spoof" in output.out

@@ -166,7 +166,7 @@ def test_the_last_threshold_tried_is_full_depth(run):
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("options", "expected"),
     [
         ({"head": "attentive+lstm"}, r"head=attentive\+lstm: .* has linear or mean\+linear"),
         ({"depths": (1, 9)}, r"depths=1,9: .* has the depths"),
@@ -176,9 +176,9 @@ def test_the_last_threshold_tried_is_full_depth(run):
         ({"corpus": "elsewhere"}, "not evaluated on 'elsewhere'"),
     ],
 )
-def test_what_a_run_does_not_have_is_refused(asked, said, run):
-    with pytest.raises((OptionError, ProbeError), match=said):
-        find_exits(run, **asked)
+def test_what_a_run_does_not_have_is_refused(options, expected, run):
+    with pytest.raises((OptionError, ProbeError), match=expected):
+        find_exits(run, **options)
 
 
 def test_the_command_writes_policy_tables_and_picture(run, tmp_path, monkeypatch, capsys):
@@ -215,9 +215,9 @@ def test_a_place_that_is_a_run_or_a_file_is_refused_before_any_work(
             )
             == 2
         )
-        told = capsys.readouterr()
-        assert told.out == ""
-        assert "--out" in told.err
+        output = capsys.readouterr()
+        assert output.out == ""
+        assert "--out" in output.err
     assert not (run.folder / "exits.json").exists()
 
 

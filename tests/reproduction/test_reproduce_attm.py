@@ -159,13 +159,13 @@ def test_measured_figures_stand_beside_the_published_ones(done: Path) -> None:
             assert found[corpus].item() == pytest.approx(100 * value)
     published = table[table["source"] != "measured"]
     assert len(published) == len(PUBLISHED) == 1 + 3 * 6 + 2 * 4
-    said = (done / "said.txt").read_text()
+    output = (done / "said.txt").read_text()
     assert re.search(
-        r"published +WavLM-Large +attentive merge, fine-tuned +12 +0\.65 +3\.50 +3\.19", said
+        r"published +WavLM-Large +attentive merge, fine-tuned +12 +0\.65 +3\.50 +3\.19", output
     )
-    assert re.search(r"measured +tiny-wavlm .* weighted-sum\+linear, frozen +4 ", said)
-    assert run.sentence in said
-    assert "Largest weight of the weighted sum: layer " in said
+    assert re.search(r"measured +tiny-wavlm .* weighted-sum\+linear, frozen +4 ", output)
+    assert run.sentence in output
+    assert "Largest weight of the weighted sum: layer " in output
 
 
 @pytest.mark.long

@@ -66,9 +66,9 @@ def test_transferability_refuses_other_audio_before_it_scores(
 ) -> None:
     words = ["transfer", str(other.folder), "--run", str(run.folder), "--scores", "logme"]
     assert run_cli(words, monkeypatch) == 2
-    told = capsys.readouterr()
-    assert "other audio files" in told.err
-    assert told.out == ""
+    output = capsys.readouterr()
+    assert "other audio files" in output.err
+    assert output.out == ""
     with pytest.raises(ProbeError, match="other audio files"):
         predicts(run, transfer_scores(other, scores=["logme"]))
 

@@ -23,11 +23,11 @@ def test_an_earlier_run_opens_with_its_finding_and_figures() -> None:
 
 
 def test_its_record_holds_the_options_that_make_it_again() -> None:
-    told = dict(Run(STORED).record["options"])
+    options = dict(Run(STORED).record["options"])
     depths = {
-        name: tuple(x) if isinstance(x, list) else x for name, x in told.pop("depths").items()
+        name: tuple(x) if isinstance(x, list) else x for name, x in options.pop("depths").items()
     }
-    values = {name: tuple(x) if isinstance(x, list) else x for name, x in told.items()}
+    values = {name: tuple(x) if isinstance(x, list) else x for name, x in options.items()}
     again = SweepOptions(**values, depths=DepthOptions(**depths))
     plain = json.loads(json.dumps(asdict(again)))
     assert {name: plain[name] for name in Run(STORED).record["options"]} == Run(STORED).record[

@@ -18,17 +18,19 @@ def test_a_cache_without_the_layers_of_heads_has_linear_probes_unless_heads_were
     tmp_path: Path,
 ) -> None:
     cache = plant(tmp_path / "c", {0: 2.0}, n_layers=0, n=(40, 40, 40))
-    said: list[str] = []
-    run = sweep(cache, tmp_path / "r", SweepOptions(**LINEAR), say=said.append)
+    messages: list[str] = []
+    run = sweep(cache, tmp_path / "r", SweepOptions(**LINEAR), say=messages.append)
     assert run.record.depth_finding is None
     assert not (run.folder / "training.csv").exists()
-    assert [text for text in said if text.startswith("Note")] == [
+    assert [text for text in messages if text.startswith("Note")] == [
         f"Note: linear probes only. {cache}: has layers 0..0, and heads on the first k layers "
         "need all of them from 1. Extract again with --layers 0:1 to train heads too."
     ]
-    for asked in (DepthOptions(heads=("mean+linear",)), DepthOptions(depths=(1,))):
+    for options in (DepthOptions(heads=("mean+linear",)), DepthOptions(depths=(1,))):
         with pytest.raises(ProbeError, match="heads=none for linear probes only"):
-            sweep(cache, tmp_path / "s", SweepOptions(**LINEAR, depths=asked), say=said.append)
+            sweep(
+                cache, tmp_path / "s", SweepOptions(**LINEAR, depths=options), say=messages.append
+            )
 
 
 def test_a_finding_at_layer_0_gives_way_to_a_head_with_blocks_where_one_is_needed(

@@ -96,29 +96,29 @@ def test_names_of_speakers_of_two_corpora_are_said_but_never_refused(tmp_path: P
     other = write_cache(tmp_path / "b.cache", change=paths, corpus_name="b")
     found = find_leaks(read_splits(Cache(one), evaluations=[f"{other}:train"]))
     assert [(leak.kind, leak.certain) for leak in found] == [("speaker name", False)]
-    said: list[str] = []
+    messages: list[str] = []
     sweep(
         one,
         tmp_path / "r.run",
         SweepOptions(**{**QUICK.__dict__, "eval": f"{other}:train"}),
         strict=True,
-        say=said.append,
+        say=messages.append,
     )
-    assert any("10 names of speakers" in line for line in said)
+    assert any("10 names of speakers" in line for line in messages)
 
 
 def test_a_leak_is_said_kept_and_on_the_page_and_strict_refuses_it(
     tmp_path: Path, monkeypatch, capsys
 ) -> None:
     folder = write_cache(tmp_path / "c.cache", change=same_speakers)
-    told = "train and eval share 2 speakers as train-1: 6 utterances of train, 3 of eval"
+    expected = "train and eval share 2 speakers as train-1: 6 utterances of train, 3 of eval"
     quick = ["--strengths", "0.1", "--heads", "none", "--control-seeds", "0", "--resamples", "100"]
     assert run_cli(["sweep", str(folder), *quick, "--strict"], monkeypatch) == 2
-    assert told in capsys.readouterr().err
+    assert expected in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["c.cache"]
-    said: list[str] = []
-    run = sweep(folder, tmp_path / "c.run", QUICK, say=said.append)
-    assert f"Warning: {told}." in said
+    messages: list[str] = []
+    run = sweep(folder, tmp_path / "c.run", QUICK, say=messages.append)
+    assert f"Warning: {expected}." in messages
     assert run.record["leaks"] == [
         {
             "kind": "speaker",
@@ -126,10 +126,10 @@ def test_a_leak_is_said_kept_and_on_the_page_and_strict_refuses_it(
             "shared": 2,
             "utterances": [6, 3],
             "example": "train-1",
-            "sentence": told,
+            "sentence": expected,
         }
     ]
-    assert told in Path(save_report(Run(tmp_path / "c.run"), tmp_path / "r.html")).read_text()
+    assert expected in Path(save_report(Run(tmp_path / "c.run"), tmp_path / "r.html")).read_text()
 
 
 def test_few_utterances_of_a_class_are_said_before_training(tmp_path: Path) -> None:
@@ -137,21 +137,33 @@ def test_few_utterances_of_a_class_are_said_before_training(tmp_path: Path) -> N
         is_kept = (table["split"] != "dev") | (table["label"] == "spoof") | (table.index % 60 < 10)
         return table[is_kept]
 
-    said: list[str] = []
-    sweep(write_cache(tmp_path / "c.cache", change=few), tmp_path / "c.run", QUICK, say=said.append)
-    told = "Warning: dev has only 5 bona fide utterances, of which each is 20 % of an error rate."
-    assert said.index(told) < next(i for i, line in enumerate(said) if line.startswith("Sweep:"))
+    messages: list[str] = []
+    sweep(
+        write_cache(tmp_path / "c.cache", change=few),
+        tmp_path / "c.run",
+        QUICK,
+        say=messages.append,
+    )
+    expected = (
+        "Warning: dev has only 5 bona fide utterances, of which each is 20 % of an error rate."
+    )
+    assert messages.index(expected) < next(
+        i for i, line in enumerate(messages) if line.startswith("Sweep:")
+    )
 
 
 def test_columns_that_a_run_adds_keep_their_values_under_another_name(tmp_path: Path) -> None:
     ours = lambda table: table.assign(score="7", part="p", own_part="q")  # noqa: E731
-    said: list[str] = []
+    messages: list[str] = []
     run = sweep(
-        write_cache(tmp_path / "c.cache", change=ours), tmp_path / "c.run", QUICK, say=said.append
+        write_cache(tmp_path / "c.cache", change=ours),
+        tmp_path / "c.run",
+        QUICK,
+        say=messages.append,
     )
     trials = run.trials("linear-layer-02")
     assert trials["score"].dtype == np.float64
     assert set(trials["own_score"]) == {"7"}
     assert set(trials["own_own_part"]) == {"p"}
     assert set(trials["own_part"]) == {"q"}
-    assert any("the column score of" in line and "is called own_score" in line for line in said)
+    assert any("the column score of" in line and "is called own_score" in line for line in messages)

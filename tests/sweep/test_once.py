@@ -20,20 +20,20 @@ OPTIONS = SweepOptions(
 
 def test_a_whole_run_is_kept_and_a_damaged_one_made_again(tmp_path: Path) -> None:
     cache = Cache(plant(tmp_path / "c", {1: 2.0}, n_layers=1, n=(40, 40, 40)))
-    said: list[str] = []
-    run = sweep_once(cache, tmp_path / "r", OPTIONS, say=said.append)
+    messages: list[str] = []
+    run = sweep_once(cache, tmp_path / "r", OPTIONS, say=messages.append)
     record = (run.folder / "run.json").read_bytes()
     scores = next((run.folder / "scores").iterdir())
     whole = scores.read_bytes()
-    sweep_once(cache, tmp_path / "r", OPTIONS, say=said.append)
-    assert said[-1] == f"Nothing to do: {run.folder} is that sweep."
+    sweep_once(cache, tmp_path / "r", OPTIONS, say=messages.append)
+    assert messages[-1] == f"Nothing to do: {run.folder} is that sweep."
     assert (run.folder / "run.json").read_bytes() == record
     scores.write_bytes(whole[:-9])
-    sweep_once(cache, tmp_path / "r", OPTIONS, say=said.append)
-    assert "Nothing to do" not in said[-1]
+    sweep_once(cache, tmp_path / "r", OPTIONS, say=messages.append)
+    assert "Nothing to do" not in messages[-1]
     assert scores.read_bytes() == whole
     scores.unlink()
-    sweep_once(cache, tmp_path / "r", OPTIONS, say=said.append)
+    sweep_once(cache, tmp_path / "r", OPTIONS, say=messages.append)
     assert scores.read_bytes() == whole
 
 

@@ -45,9 +45,9 @@ def test_the_plan_of_a_cache_trains_nothing(
     assert (
         run_cli(["sweep", str(tmp_path / "c.cache"), "--plan", "--margin", "5pt"], monkeypatch) == 0
     )
-    said = " ".join(capsys.readouterr().out.split())
-    assert "power %" in said
-    assert "A margin of 5 points of EER is shown in four corpora of five" in said
+    output = " ".join(capsys.readouterr().out.split())
+    assert "power %" in output
+    assert "A margin of 5 points of EER is shown in four corpora of five" in output
     assert [path.name for path in tmp_path.iterdir()] == ["c.cache"]
 
 
@@ -109,6 +109,6 @@ def test_a_margin_that_is_none_is_refused(margin: str) -> None:
 
 
 def test_a_margin_is_kept_as_it_was_told() -> None:
-    for told in (0.1, "2pt", "0.5pt", 0.0):
-        assert Margin.of(told).plain == told
-        assert Margin.of(str(told)) == Margin.of(told)
+    for margin in (0.1, "2pt", "0.5pt", 0.0):
+        assert Margin.of(margin).plain == margin
+        assert Margin.of(str(margin)) == Margin.of(margin)

@@ -147,14 +147,14 @@ def test_utterances_that_could_not_be_used_take_no_part_and_the_run_says_how_man
                 None,
                 dict.fromkeys(rows["utterance_id"], "hidden states are not finite: all"),
             )
-    said: list[str] = []
+    messages: list[str] = []
     options = SweepOptions(
         strengths=(1e-2,), control_seeds=(), resamples=200, depths=DepthOptions(heads=())
     )
-    run = sweep(folder, tmp_path / "r", options, say=said.append)
+    run = sweep(folder, tmp_path / "r", options, say=messages.append)
     assert (
         f"{folder}: 3 utterances could not be used and take no "
-        "part (3 hidden states are not finite)." in said
+        "part (3 hidden states are not finite)." in messages
     )
     assert run.record["unusable"] == {str(folder): {"hidden states are not finite": 3}}
     assert not {"x", "y", "z"} & set(run.trials("linear-layer-01")["utterance_id"])

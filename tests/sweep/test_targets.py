@@ -292,7 +292,7 @@ def test_a_table_beside_the_corpus_gives_the_same_run_and_says_what_it_lacks(
         )
     some = pd.concat([table.iloc[5:], pd.DataFrame({"utterance_id": ["nobody"], "word": ["yes"]})])
     some.to_csv(tmp_path / "some.csv", index=False)
-    said: list[str] = []
+    messages: list[str] = []
     options = SweepOptions(
         strengths=STRENGTHS,
         resamples=200,
@@ -300,8 +300,8 @@ def test_a_table_beside_the_corpus_gives_the_same_run_and_says_what_it_lacks(
         target=TargetOptions(labels=str(tmp_path / "some.csv"), target="word"),
         depths=DepthOptions(heads=()),
     )
-    run = sweep(folder, tmp_path / "some.run", options, say=said.append)
-    assert any("1 ids of some.csv are of no utterance" in text for text in said)
+    run = sweep(folder, tmp_path / "some.run", options, say=messages.append)
+    assert any("1 ids of some.csv are of no utterance" in text for text in messages)
     gone = [reason for of in run.record["left_out"].values() for reason in of.items()]
     assert sum(n for reason, n in gone if reason == "have no word") == 5
 
@@ -339,13 +339,13 @@ def test_divisions_share_no_group_and_depend_on_no_order(
         folds=folds,
         positive=positive,
     )
-    told = (
+    expected = (
         rf"none is kept.* without folds: probe sweep \S+ --target {target} "
         r".*--split-by speaker --out \S+divided.run"
     )
-    with pytest.raises(ProbeError, match=told):
+    with pytest.raises(ProbeError, match=expected):
         choose_head(run)
-    with pytest.raises(ProbeError, match=told):
+    with pytest.raises(ProbeError, match=expected):
         of_tuning.parts_of(run)
     assert run.record.finding.layer == 1
     assert len(run.trials("linear-layer-01")) == 180
@@ -478,10 +478,10 @@ def test_what_cannot_be_read_is_refused_with_advice(
     )
     with pytest.raises(SystemExit) as stopped:
         main()
-    said = " ".join(capsys.readouterr().err.split())
+    output = " ".join(capsys.readouterr().err.split())
     assert stopped.value.code == 2
-    assert expected in said
-    assert "Traceback" not in said
+    assert expected in output
+    assert "Traceback" not in output
     assert not (tmp_path / "x.run").exists()
 
 
@@ -577,7 +577,7 @@ def test_long_names_leave_room_for_what_is_drawn(
 
 
 def test_many_folds_that_share_people_are_said_in_few_lines(folder: Path, tmp_path: Path) -> None:
-    said: list[str] = []
+    messages: list[str] = []
     target = TargetOptions(target="word", split_by="utterance_id", folds=8)
     options = SweepOptions(
         strengths=(0.1,),
@@ -586,8 +586,8 @@ def test_many_folds_that_share_people_are_said_in_few_lines(folder: Path, tmp_pa
         target=target,
         depths=DepthOptions(heads=()),
     )
-    run = sweep(folder, tmp_path / "f.run", options, say=said.append)
-    shared = [text for text in said if " share " in text]
+    run = sweep(folder, tmp_path / "f.run", options, say=messages.append)
+    shared = [text for text in messages if " share " in text]
     assert len(run.record["leaks"]) > 12
     assert len(shared) == 13
     assert shared[-1].startswith(f"Warning: {len(run.record['leaks']) - 12} more pairs of parts")

@@ -264,19 +264,21 @@ def test_control_tasks_that_cannot_be_are_refused(
     cache, _, labels = typed
     table = pd.read_csv(labels).assign(clip="one")
     table.to_csv(tmp_path / "one.csv", index=False)
-    asked = {"labels": str(labels), "target": "phone", "unit": "frame"}
+    options = {"labels": str(labels), "target": "phone", "unit": "frame"}
     with pytest.raises(ProbeError, match="control_type=clip: training has 1 values"):
         made(
             cache,
             tmp_path / "x.run",
-            **{**asked, "labels": str(tmp_path / "one.csv"), "control_type": "clip"},
+            **{**options, "labels": str(tmp_path / "one.csv"), "control_type": "clip"},
         )
     with pytest.raises(ProbeError, match="label, wort, each once"):
-        made(cache, tmp_path / "x.run", **asked, control_type="wort")
+        made(cache, tmp_path / "x.run", **options, control_type="wort")
     with pytest.raises(ProbeError, match="no control task in folds"):
-        made(cache, tmp_path / "x.run", **asked, control_type="word", split_by="utterance", folds=3)
+        made(
+            cache, tmp_path / "x.run", **options, control_type="word", split_by="utterance", folds=3
+        )
     with pytest.raises(ProbeError, match="control_seeds=3"):
-        SweepOptions(control_seeds=(), target=TargetOptions(**asked, control_type="word"))
+        SweepOptions(control_seeds=(), target=TargetOptions(**options, control_type="word"))
     with pytest.raises(ProbeError, match="no control task of whole utterances"):
         made(cache, tmp_path / "x.run", target="speaker", control_type="word")
     first = pd.read_csv(labels).iloc[:6]
@@ -289,7 +291,7 @@ def test_control_tasks_that_cannot_be_are_refused(
         made(
             cache,
             tmp_path / "x.run",
-            **{**asked, "labels": str(tmp_path / "t.ctm"), "control_type": "word"},
+            **{**options, "labels": str(tmp_path / "t.ctm"), "control_type": "word"},
         )
     assert not (tmp_path / "x.run").exists()
 
@@ -298,21 +300,21 @@ def test_a_control_task_of_two_classes_and_of_numbers(
     typed: tuple[Path, Path, Path], tmp_path: Path
 ) -> None:
     cache, _, labels = typed
-    asked = {"labels": str(labels), "unit": "frame", "control_type": "word"}
-    two = made(cache, tmp_path / "two.run", target="vowel", positive=("ah", "ee"), **asked)
+    options = {"labels": str(labels), "unit": "frame", "control_type": "word"}
+    two = made(cache, tmp_path / "two.run", target="vowel", positive=("ah", "ee"), **options)
     assert values_of(two, "control-task", "eer").between(0, 0.7).all()
     assert two.record["control_task"]["metric"] == "eer"
     number = pd.read_csv(labels).assign(
         label=lambda rows: rows["word"].map({w: i for i, w in enumerate(WORDS)})
     )
     number.to_csv(tmp_path / "n.csv", index=False)
-    asked = {**asked, "labels": str(tmp_path / "n.csv"), "task": "number"}
-    run = made(cache, tmp_path / "n.run", target="height", **asked)
+    options = {**options, "labels": str(tmp_path / "n.csv"), "task": "number"}
+    run = made(cache, tmp_path / "n.run", target="height", **options)
     assert values_of(run, "control-task", "r2")[1] > 0.3 > values_of(run, "control-task", "r2")[0]
     silent = made(
         cache,
         tmp_path / "s.run",
-        **{**asked, "task": "auto", "labels": str(labels)},
+        **{**options, "task": "auto", "labels": str(labels)},
         silence="class",
     )
     assert silent.trials("linear-layer-01")["unit_type"].isin([*WORDS, "silence"]).all()
@@ -425,18 +427,18 @@ def test_messages_about_alignments_name_the_options_of_a_sweep(
 ) -> None:
     cache, labels = phones
     (tmp_path / "p.xls").write_bytes(b"")
-    told = {
+    typed_for = {
         "--label-tier words: ": [str(labels), "--label-tier", "words"],
         "ends in": [str(tmp_path / "p.xls")],
     }
-    for expected, typed in told.items():
+    for expected, typed in typed_for.items():
         out = ["--unit", "segment", "--out", str(tmp_path / "x.run")]
         monkeypatch.setattr("sys.argv", ["probe", "sweep", str(cache), "--labels", *typed, *out])
         with pytest.raises(SystemExit, match="2"):
             main()
-        said = " ".join(capsys.readouterr().err.split())
-        assert expected in said
-        assert "--form" not in said
+        output = " ".join(capsys.readouterr().err.split())
+        assert expected in output
+        assert "--form" not in output
 
 
 @pytest.mark.long

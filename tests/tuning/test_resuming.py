@@ -75,10 +75,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_what_a_killed_tuning_left_is_gone_on_from_or_replaced_when_asked(
     source: Source, tmp_path: Path
 ) -> None:
-    said: list[str] = []
+    messages: list[str] = []
 
     def stop(text: str) -> None:
-        said.append(text)
+        messages.append(text)
         if text.startswith("Epoch 5"):
             raise KeyboardInterrupt
 
@@ -97,13 +97,13 @@ def test_what_a_killed_tuning_left_is_gone_on_from_or_replaced_when_asked(
         assert contents(tmp_path / "t.partial") == left
     with pytest.raises(KeyboardInterrupt):
         start(WHAT)
-    assert said[-2].startswith("Goes on from epoch 5,")
+    assert messages[-2].startswith("Goes on from epoch 5,")
     with pytest.raises(KeyboardInterrupt):
         start(other, overwrite=True)
-    assert not said[-2].startswith("Goes on")
+    assert not messages[-2].startswith("Goes on")
     with pytest.raises(KeyboardInterrupt):
         start(other)
-    assert said[-2].startswith("Goes on from epoch 5,")
+    assert messages[-2].startswith("Goes on from epoch 5,")
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "configuration.json"])

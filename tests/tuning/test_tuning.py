@@ -83,23 +83,23 @@ def test_tuning_changes_the_layers_and_says_what_was_done(tuned: Path, place: Pa
     assert not any("conv_layers" in name for name in changed)
     record = open_exported(tuned).record
     assert record["backbone"].endswith("tuned")
-    told = record["tuning"]
-    assert (told["recipe"]["learning"]["name"], told["regularization"], told["averaged"]) == (
+    tuning = record["tuning"]
+    assert (tuning["recipe"]["learning"]["name"], tuning["regularization"], tuning["averaged"]) == (
         "quick",
         {},
         [4, 5],
     )
-    assert [group["name"] for group in told["groups"]] == [
+    assert [group["name"] for group in tuning["groups"]] == [
         "head",
         "block-02",
         "block-01",
         "before-blocks",
     ]
-    assert told["seconds"] > 0
-    assert told["memory_bytes"] > 1e7
+    assert tuning["seconds"] > 0
+    assert tuning["memory_bytes"] > 1e7
     log = pd.read_csv(tuned / "training.csv")
     assert log["epoch"].tolist() == [3, 4, 5]
-    assert told["eval"]["frozen"] == pytest.approx(eval_eer(Run(place / "c.run")))
+    assert tuning["eval"]["frozen"] == pytest.approx(eval_eer(Run(place / "c.run")))
 
 
 def eval_eer(run: Run) -> float:
@@ -129,9 +129,9 @@ def test_a_tuned_model_gives_verdicts(tuned: Path, place: Path, monkeypatch, cap
             [by_id[name.replace("_", " ")] for name in rows["utterance_id"]]
         )
         assert known.bonafide.tolist() == (rows["label"] == "bonafide").tolist()
-    told = served.exported.record["tuning"]
+    tuning = served.exported.record["tuning"]
     assert list(reference.parts) == ["dev", "eval"]
-    assert reference.parts["eval"].eer.value == pytest.approx(told["eval"]["value"])
+    assert reference.parts["eval"].eer.value == pytest.approx(tuning["eval"]["value"])
     assert reference.missing.startswith(
         "It is not known what its training clips were like: 8 clips of train"
     )
@@ -190,8 +190,8 @@ def test_only_what_is_asked_for_learns(
 ) -> None:
     options = replace(FEW, train=train, layer_decay=0.5) if groups else replace(FEW, train=train)
     made = tuned_in(tmp_path / "t", Source(place / "c.run", HEAD), options)
-    told = {group["name"]: group for group in made.record["groups"]}
-    assert list(told) == ["head", *groups]
+    by_name = {group["name"]: group for group in made.record["groups"]}
+    assert list(by_name) == ["head", *groups]
     backbone = load_run_backbone(
         Run(place / "c.run"), run_options(Run(place / "c.run"), made.exported.head)
     )
@@ -212,8 +212,8 @@ def test_only_what_is_asked_for_learns(
             "feed_forward.intermediate_dense",
             "feed_forward.output_dense",
         }
-        assert told["block-01"]["rate"] == pytest.approx(told["block-02"]["rate"] / 2)
-        assert told["block-01"]["parameters"] == 2 * (4 * (32 + 32) + 2 * (32 + 64))
+        assert by_name["block-01"]["rate"] == pytest.approx(by_name["block-02"]["rate"] / 2)
+        assert by_name["block-01"]["parameters"] == 2 * (4 * (32 + 32) + 2 * (32 + 64))
 
 
 @pytest.mark.parametrize("what", ["dropout", "layerdrop", "masking", "front_end"])
@@ -385,12 +385,12 @@ def test_a_model_that_is_gone_on_from_names_the_next_and_says_whose_utterances(
         "cpu",
     ]
     assert run_cli(words, monkeypatch) == 0
-    said = capsys.readouterr()
+    output = capsys.readouterr()
     assert f"Goes on from tuned, on the utterances of {place / 'c.run'}." in " ".join(
-        said.err.split()
+        output.err.split()
     )
-    assert "Tuned: tuned.tuned" in said.out
-    assert "; as it started " in " ".join(said.out.split())
+    assert "Tuned: tuned.tuned" in output.out
+    assert "; as it started " in " ".join(output.out.split())
     assert (place / "tuned.tuned" / "serving.json").is_file()
 
 
