@@ -1,5 +1,4 @@
-"""Options: each is declared once, as a field of a frozen dataclass, and checks, flags, help and
-records are derived.
+"""Options, each declared once: checks, flags, help and records are derived.
 
 @dataclass(frozen=True)
 class Machine:

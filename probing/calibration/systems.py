@@ -1,6 +1,4 @@
-"""Systems to calibrate: runs or score files, calibrated on dev, measured on eval, and fused where
-there are several.
-"""
+"""Systems to calibrate: runs or score files, calibrated on dev, measured on eval, and fused."""
 
 from __future__ import annotations
 

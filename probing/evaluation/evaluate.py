@@ -1,6 +1,4 @@
-"""Every figure of joined trials, pooled and by condition, with intervals, and beside those of
-another system.
-"""
+"""Every figure of joined trials, pooled and by condition, with intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -191,8 +191,7 @@ def fit_policies(
     confidence: str = "probability",
     margin: float | str = 0.1,
 ) -> FittedPolicies:
-    """Calibrate exits, and choose the threshold that computes least with an EER within a margin of
-    the last exit's.
+    """Calibrate exits, and choose the threshold that computes least within a margin of EER.
 
     Args:
         head: kind of the heads.

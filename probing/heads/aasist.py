@@ -133,9 +133,7 @@ class ResidualBlock(nn.Module):
 
 
 class Branch(nn.Module):
-    """Attention over times, bands and a master node, pools of both, and the same attention again,
-    added.
-    """
+    """Attention over times, bands and a master node, pools, and the same attention again, added."""
 
     def __init__(self, n: int) -> None:
         super().__init__()

@@ -65,9 +65,7 @@ class FactorisedAttention(BackEnd):
 
     @torch.no_grad()
     def by_frame(self, merge: Merge, x: Tensor) -> ByFrame | None:
-        """What the linear layers say of the value of a frame, by head, times the
-        attention on it.
-        """
+        """The linear layers' output for the value of a frame, by head, times its attention."""
         attention, values = self.pooled(merge, x, None)
         contrast = self.weight[0, :, 1] - self.weight[0, :, 0]
         by_head = (self.embed[0] @ contrast).view(N_HEADS, WIDTH)

@@ -53,9 +53,7 @@ class AttentiveMerge(Merge):
     used: Tensor
 
     def start(self, generators: Sequence[torch.Generator], scaled: bool) -> None:
-        """Gates from N(0, 1) as published, or divided by the root of their inputs, which saturates
-        none at first.
-        """
+        """Gates from N(0, 1) as published, or divided by the root of their inputs."""
         dim = self.query.shape[1]
         depths = self.depths
         half = [depth // 2 for depth in self.depths]

@@ -50,8 +50,7 @@ class Best:
 
 
 class Successors(Best):
-    """The parameters of the epochs that follow the `keep` of lowest dev loss, as the released code
-    of AttM takes them.
+    """The parameters of the epochs after the `keep` of lowest dev loss, as AttM's code takes them.
 
     It counts losses from 1 and names files from 0; where the last epoch is among the best, it takes
     one file less.

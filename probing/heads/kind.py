@@ -105,9 +105,7 @@ class Kinds(Registry[K]):
         self.kind: type[K] = type(entries[0])
 
     def own(self, kind: K) -> Callable[[C], C]:
-        """Register a class of one's own: `@MERGES.own(MergeKind("mine", "what it does"))` above the
-        class.
-        """
+        """Register a class of one's own: `@MERGES.own(MergeKind("mine", "what it does"))`."""
 
         def registered(made_by: C) -> C:
             self._check(made_by, kind.name)

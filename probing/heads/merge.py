@@ -26,8 +26,7 @@ RANK = 8
 
 
 class Merge(nn.Module):
-    """M merges of the first `depths[m]` of L layers: a sum of layers, each times its gate, unless
-    `forward` is another.
+    """M merges of the first `depths[m]` of L layers: by default a sum of layers times gates.
 
     A merge of one's own makes its parameters in `__init__`, each with M as first dimension and
     zero, draws them in `start`, and says in `gates` what every layer is multiplied by.
@@ -61,8 +60,7 @@ class Merge(nn.Module):
     def packed(
         self, x: Tensor, mask: Tensor | None, packing: Packing
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Merged frames as a recurrence takes them, and the linear map with which the merge ends,
-        if it does.
+        """Merged frames as a recurrence takes them, and the linear map at the end of a merge.
 
         Returns:
             frames: packed (M, V, D), or (M, V, R) before the map.
@@ -71,9 +69,7 @@ class Merge(nn.Module):
         return packing.pack(self(x, mask)), None, None
 
     def keys(self, x: Tensor, mask: Tensor | None = None, tail: Tensor | None = None) -> Tensor:
-        """What attention in a back-end looks at, shaped as `forward`: the merged frames, unless a
-        merge has others.
-        """
+        """The keys of attention in a back-end, shaped as `forward`: the merged frames."""
         merged: Tensor = self(x, mask, tail)
         return merged
 
@@ -101,9 +97,7 @@ class Merge(nn.Module):
         """
 
     def values_per_vector(self) -> int:
-        """About how many values a training step keeps for each vector and model, beside those that
-        back-ends count.
-        """
+        """About how many values a step keeps for each vector and model, without the back-end."""
         return 0
 
 

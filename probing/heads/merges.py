@@ -30,8 +30,7 @@ __all__ = [
 
 
 class WeightedSum(Merge):
-    """Softmax-weighted sum of layers (SUPERB; Yang et al., Interspeech 2021): one scalar a layer,
-    all equal at first.
+    """Softmax-weighted sum of layers, equal at first (SUPERB; Yang et al., Interspeech 2021).
 
     Args:
         depths, n_layers, dim: see `Merge`.

@@ -162,24 +162,18 @@ class HeadStack(nn.Module):
         return first
 
     def learned(self) -> dict[str, Tensor]:
-        """What a trained model is, by name, with M first: parameters, and buffers that a module
-        names in `kept`.
-        """
+        """A trained model by name, M first: parameters, and buffers named in `kept`."""
         values = {name: value.detach() for name, value in self.named_parameters()}
         for name, module in self.named_modules():
             values |= {f"{name}.{one}": getattr(module, one) for one in getattr(module, "kept", ())}
         return values
 
     def values_per_vector(self) -> int:
-        """About how many values a training step keeps for each vector of a layer and model,
-        measured generously.
-        """
+        """About how many values a step keeps for each vector of a layer and model, generously."""
         return self.backend.values_per_vector + self.merge.values_per_vector()
 
     def decaying(self) -> set[str]:
-        """Names of the parameters that weight decay acts on: matrices, and what kinds name beside
-        these.
-        """
+        """Names of the parameters that weight decay acts on: matrices, and what kinds name."""
         named = {f"merge.{name}" for name in self.merge_kind.decays}
         named |= {f"backend.{name}" for name in self.backend_kind.decays}
         return {name for name, value in self.named_parameters() if value.ndim > 2 or name in named}

@@ -42,9 +42,7 @@ class Trials:
         return roc(self.bonafide, self.scores)
 
     def rates(self, name: str) -> AsvRates:
-        """Error rates of verification, `asv` or `pooled_asv`, of a figure that needs them and so
-        has them.
-        """
+        """Error rates of verification, `asv` or `pooled_asv`, of a figure that needs them."""
         found: AsvRates = getattr(self, name)
         return found
 

@@ -1,5 +1,4 @@
-"""Figures of speaker verification that must also reject spoofs (spoofing-robust speaker
-verification, SASV).
+"""Figures of spoofing-robust speaker verification (SASV), which must also reject spoofs.
 
 A trial claims a speaker: it is a target, a nontarget (another person) or a spoof, and only targets
 are to be accepted. A joint system gives one score a trial. A tandem gives two, one of verification
@@ -73,9 +72,7 @@ class SasvCosts:
 
     @property
     def weights(self) -> tuple[float, float, float]:
-        """What a miss, a nontarget accepted and a spoof accepted count, each as a share of its
-        kind.
-        """
+        """The weights of a miss, a nontarget accepted and a spoof accepted, as shares of a kind."""
         return (
             self.miss * self.p_target,
             self.false_alarm * self.p_nontarget,
@@ -114,8 +111,7 @@ class SasvCurve:
 def checked_kinds(
     keys: ArrayLike, *scores: ArrayLike
 ) -> tuple[NDArray[np.intp], list[NDArray[np.float64]]]:
-    """Kinds of trials (N,) as 0 (target), 1 (nontarget) or 2 (spoof), and scores (N,) of any number
-    of systems.
+    """Kinds of trials (N,) as 0 (target), 1 (nontarget) or 2 (spoof), and scores (N,) of systems.
 
     Raises:
         ScoresError: an unknown key, lengths differ, a score is NaN, or one of the three kinds is
@@ -236,8 +232,7 @@ def t_eer(
 
 
 def concurrent(asv: SasvCurve, cm: Roc) -> tuple[int, float]:
-    """The point of verification at which the three error rates are nearest to equal, and the share
-    of spoofs accepted.
+    """The point of verification at which the three error rates are nearest to equal.
 
     Args:
         asv: of verification.

@@ -1,6 +1,4 @@
-"""Features as the solver of logistic regressions takes them: products with them, and what
-preconditions a fit.
-"""
+"""Features as the solver of logistic regressions takes them."""
 
 import torch
 

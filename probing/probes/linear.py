@@ -187,9 +187,7 @@ class LinearProbeCV(LinearProbe):
 
 
 def _loss(targets: NDArray[Any], scores: NDArray[np.float64]) -> float:
-    """What a strength is chosen by: EER of two classes, of more the balanced
-    cross-entropy in bits.
-    """
+    """What a strength is chosen by: EER, or balanced cross-entropy in bits of many classes."""
     if scores.ndim == 1:
         return eer(targets, scores)
     bits = -log_softmax(scores, axis=1)[np.arange(len(targets)), targets] / np.log(2)

@@ -1,5 +1,4 @@
-"""A truncated Newton method for many problems at once, whose losses are sums over rows of a convex
-function of margins.
+"""A truncated Newton method for many problems whose losses are convex in margins of rows.
 
 Dembo & Steihaug 1983; Lin, Weng & Keerthi, JMLR 9, 2008. All problems share each pass over the
 features, as rows of one matrix product; a problem that is solved leaves it. The conjugate gradients

@@ -51,8 +51,7 @@ class Calibration:
 
 
 def calibrate(options: Options, device: str) -> Calibration | None:
-    """Measure a forward pass of a backbone that is here, or reckon it from its size and the speed
-    of matrix products.
+    """Measure a forward pass of a backbone, or reckon it from its size and this machine's speed.
 
     Takes a few seconds; downloads nothing. None where the backbone is neither here nor of a known
     size.
@@ -140,9 +139,7 @@ def matrix_flops(device: str) -> float:
 
 
 def linear_flops(n: int, p: int, n_layers: int, problems: int) -> float:
-    """About the operations of linear probes: a Gram matrix and its factors, and 40 passes over the
-    features.
-    """
+    """About the operations of linear probes: a Gram matrix, its factors, and 40 passes."""
     return n_layers * (2 * min(n, 4 * p) * p**2 + 40 * 4 * n * p * problems)
 
 

@@ -39,8 +39,7 @@ class OptionsOfRun:
 
 @dataclass(frozen=True)
 class LayerOfRun:
-    """The finding on layers: the layer chosen on dev with its eval EER, the last one, and what
-    controls have there.
+    """The finding on layers: the layer chosen on dev with its eval EER, the last, and controls.
 
     best, trivial: the metric with its interval.
     difference: last minus best, paired.

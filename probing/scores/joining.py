@@ -91,9 +91,7 @@ def join(
 def _as_known(
     scores: pd.DataFrame, known: pd.DataFrame, say: Callable[[str], None]
 ) -> pd.DataFrame:
-    """The scores under the ids of the keys, where the ids differ by the suffix or the folder of an
-    audio file only.
-    """
+    """The scores under the ids of the keys, if only suffix or folder of the file differ."""
     if scores["utterance_id"].isin(known["utterance_id"]).all():
         return scores
     for differ, bare in (("the suffix", _without_suffix), ("folder and suffix", _stem)):

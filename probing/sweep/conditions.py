@@ -238,9 +238,7 @@ class ConditionFigures:
 
     @property
     def otherwise(self) -> str:
-        """Which conditions are drawn by something else than their corpus, as they have one cluster
-        of it; in words.
-        """
+        """Which conditions are drawn by something else than their corpus, and why, in words."""
         others = [
             f"{name} (by {unit})"
             for (part, name), unit in self._units.items()

@@ -91,9 +91,7 @@ def contributions(
 
 @dataclass(frozen=True)
 class _Views:
-    """What one head says of n trials: gates and starts (n, L), norms (L,), without (n, L), permuted
-    (n, L, P).
-    """
+    """Views of a head: gates, starts (n, L), norms (L,), without (n, L), permuted (n, L, P)."""
 
     gates: NDArray[np.float64]
     starts: NDArray[np.float64]
@@ -142,9 +140,7 @@ def _conditions(split: Split) -> dict[str, NDArray[np.bool_]]:
 def _gates_and_norms(
     stack: HeadStack, source: Source
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Gates (N, L) of every utterance, and the mean norm (L,) of each layer's mean vector as the
-    merge gets it.
-    """
+    """Gates (N, L) of every utterance, and the mean norm (L,) of each layer's mean vector."""
     gates = np.zeros((len(source), stack.n_layers))
     norms = np.zeros(stack.n_layers)
     for batch in source.batches(np.arange(len(source)), BATCH):

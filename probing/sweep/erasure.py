@@ -34,9 +34,7 @@ MOST_SCORES = 400  # of a trial at once
 
 @dataclass(frozen=True)
 class Round:
-    """A probe of what is left of a layer, and one after as many random dimensions were removed:
-    `removed` of them.
-    """
+    """A probe of a layer without `removed` dimensions, and one without as many random ones."""
 
     removed: int
     probe: Probe

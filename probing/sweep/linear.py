@@ -189,9 +189,7 @@ def add_scores(
 def _blocks(
     split: Split, layer: int, most: int
 ) -> Iterator[tuple[NDArray[np.integer], NDArray[Any]]]:
-    """Rows of the trials of a split with their features, in the order of the shards: each is read
-    once, from its start to its end.
-    """
+    """Rows of the trials of a split with their features, in the order of the shards."""
     if split.unit:
         yield from unit_blocks(split.cache, layer, _places(split.table))
         return

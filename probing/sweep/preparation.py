@@ -94,9 +94,7 @@ class Prepared:
 
     @property
     def trains_heads(self) -> bool:
-        """Whether heads are trained: they were asked for, of a cache with blocks and every layer
-        that they need.
-        """
+        """Whether heads are trained: there are some, and the cache has the layers for them."""
         return self.measures_costs and has_blocks(self.cache) and has_first_layers(self.cache)
 
     @property

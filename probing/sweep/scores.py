@@ -17,9 +17,7 @@ def add_scores(
     name: str,
     scores: Mapping[str, NDArray[np.float64]],
 ) -> None:
-    """Write the scores of a probe or head by part: in the official form, or of other targets as
-    predictions.
-    """
+    """Write the scores of a probe or head by part, or its predictions of other targets."""
     for part, values in scores.items():
         split = splits[part]
         if split.task.is_spoofing:

@@ -44,8 +44,7 @@ def read_splits(
     target: TargetOptions | None = None,
     seed: int = 0,
 ) -> dict[str, Split]:
-    """The utterances of a sweep by their part: `train`, `dev`, `eval`, and `eval.CORPUS` for the
-    second and later ones.
+    """The utterances of a sweep by part: `train`, `dev`, `eval`, and `eval.CORPUS` for others.
 
     Args:
         cache: the cache that is swept.
@@ -111,8 +110,7 @@ def _with_target(chosen: Sequence[Split], options: TargetOptions, column: Column
 
 
 def check_comparable(trained_on: Cache, other: Cache, tier: str = "pooled") -> None:
-    """Refuse a cache whose numbers another backbone or another preprocessing made, with the two
-    values side by side.
+    """Refuse a cache of another backbone or preprocessing, with both values side by side.
 
     Whatever is in the fingerprints counts, but for tiers that the sweep does not read, and for what
     the clips were heard through: a view is other audio, as another corpus is.

@@ -122,9 +122,7 @@ def track(run: Path, folder: Path) -> None:
 
 
 def write_tensorboard(table: pd.DataFrame, folder: Path) -> None:
-    """Write a table of `training_table` as a run of TensorBoard for each model, in the place of an
-    earlier one.
-    """
+    """Write a table of `training_table` for TensorBoard, a run a model."""
     from torch.utils.tensorboard import SummaryWriter
 
     several = table["fold"].nunique() > 1

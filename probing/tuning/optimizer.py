@@ -82,9 +82,7 @@ class Optimizer:
         return {group["called"]: float(group["lr"]) for group in self._adamw.param_groups}
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds of it: moments, and the weights of the backbone where these have
-        changed.
-        """
+        """What a checkpoint holds of it: moments, and the backbone's weights if these changed."""
         weights = self._weights() if self.joined else {}
         return {"joined": self.joined, "weights": weights, "moments": self._adamw.state_dict()}
 

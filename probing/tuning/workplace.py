@@ -1,6 +1,4 @@
-"""The folder of checkpoints beside a tuned model's place: one process at a time, nothing lost,
-nothing left in vain.
-"""
+"""The folder of checkpoints beside a tuned model's place, for one process at a time."""
 
 from __future__ import annotations
 
