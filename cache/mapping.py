@@ -46,9 +46,9 @@ class Mapped:
 
 
 def with_more_files(work: Callable[[], T], folder: Path, n: int) -> T:
-    """What some work gives that opens one of the `n` files of a folder, which stay open.
+    """What `work` gives; if it finds too many files open, more are allowed and it is done again.
 
-    They stay open as long as they are mapped.
+    It opens one of the `n` files of a folder, which stays open as long as it is mapped.
 
     Mostly a process may have 1,024 files open without asking; it is let have as many as the system
     lets it.

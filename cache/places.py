@@ -29,7 +29,7 @@ def fill_places(folder: Path, manifest: Manifest, table: pd.DataFrame) -> pd.Dat
 
 
 def settle(folder: Path, manifest: Manifest, table: pd.DataFrame) -> tuple[Manifest, pd.DataFrame]:
-    """As `fill_places`, but a shard that cannot be read is forgotten, and pending again."""
+    """As `fill_places`, but utterances of a shard that cannot be read are pending again."""
     filled, refused = _filled(folder, manifest, table)
     return manifest.with_only(
         [record for record in manifest.shards if record.index not in refused]

@@ -22,7 +22,7 @@ from cache.timing import FrameTiming, timing_of
 
 
 class Cache:
-    """A cache folder, open for reading; nothing is loaded before it is returned.
+    """A cache folder, open for reading; only what is asked for is loaded.
 
     The folder may be read-only and may still be growing: what was finished when it was opened is
     there. An object may be pickled and used in worker processes.
@@ -39,8 +39,7 @@ class Cache:
         about: backbone, corpus and options as a person reads them.
         utterances: DataFrame, one row per utterance that has hidden states, in the order of the
             ids.
-        n_planned: utterances that it is to hold; more than `len(cache)` while it is
-            unfinished.
+        n_planned: utterances that it is to hold; more than `len(cache)` while it is unfinished.
 
     Raises:
         CacheMissing, CacheCorrupt.
@@ -256,7 +255,7 @@ class Cache:
         return self.frame_timing.times(int(self._shard(index).n_frames[row]))
 
     def require(self, tier: str, layers: Sequence[int]) -> None:
-        """Refuse a tier or layer that this cache does not have, with a ProbeError."""
+        """Raise ProbeError, naming those it has, for a tier or layer that it does not have."""
         if tier not in self.tiers:
             raise ProbeError(
                 f"{self.folder}: no tier {tier!r}, only {', '.join(self.tiers)}. "
@@ -321,7 +320,10 @@ def _read(shard: Shard, row: int, layers: Sequence[int], first: int, out: Array)
 
 
 def _open(folder: Path) -> tuple[Manifest, pd.DataFrame]:
-    """The manifest and the table of a cache, of one moment, as it may be growing."""
+    """The manifest and the table of a cache, of one moment, as it may be growing.
+
+    Both are read again if a writer came between.
+    """
     while True:
         manifest = load_manifest(folder)
         try:

@@ -145,7 +145,10 @@ class ShardWriter:
             offset = offset + written
 
     def finish(self, failures: dict[str, str]) -> ShardRecord:
-        """Make the shard durable under its own name, or throw it away if that fails."""
+        """Make the shard durable under its own name, or throw it away if that fails.
+
+        It fails too, with a ValueError, if a block was never written.
+        """
         try:
             for tier, written in self._written.items():
                 if not written.all():

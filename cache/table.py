@@ -71,7 +71,10 @@ def _is_text(column: pa.ChunkedArray) -> bool:
 
 
 def _check_possible(manifest: Manifest, table: pd.DataFrame) -> None:
-    """Raise ValueError if a table names rows that the shards cannot have."""
+    """Raise ValueError if a table names rows that the shards cannot have.
+
+    Nothing proves that this package wrote the table: anybody can make one.
+    """
     if not pd.Index(table["utterance_id"].to_numpy(object)).is_unique:
         raise ValueError("its utterances are not named once each")
     replaced = [record.index for record in manifest.shards if record.moved]
@@ -180,7 +183,7 @@ def failures_are_whole(folder: Path, manifest: Manifest) -> bool:
 
 
 def failures_of(manifest: Manifest, table: pd.DataFrame) -> pd.DataFrame:
-    """The utterances that could not be used: `utterance_id`, `path`, `reason`."""
+    """The utterances that could not be used: `utterance_id`, `path`, `reason`, in table order."""
     reasons = {
         name: reason for record in manifest.shards for name, reason in record.failures.items()
     }

@@ -58,6 +58,8 @@ class FrameTiming:
     def first_at(self, seconds: NDArray[np.float64]) -> NDArray[np.int64]:
         """The first frame whose centre is not before each time (seconds).
 
+        If these are a and b of start and end, frames a to b - 1 are centred in [start, end).
+
         A frame before the first or behind the last of a clip is not left out here.
 
         >>> FrameTiming(320, 200).first_at(np.array([0.0, 0.0125, 0.02])).tolist()

@@ -292,7 +292,10 @@ def _strangers(folder: Path) -> list[str]:
 
 
 def _is_first_table(folder: Path, name: str) -> bool:
-    """Whether a file is the table of a cache in which nothing is finished yet."""
+    """Whether a file is the table of a cache in which nothing is finished yet.
+
+    It is written right before `cache.json`, so a kill may leave it alone.
+    """
     try:
         return name == UTTERANCES and bool((load_table(folder)["row"] < 0).all())
     except CacheCorrupt:

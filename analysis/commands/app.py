@@ -1,4 +1,7 @@
-"""The command line, a thin skin over functions that a notebook calls with the same names."""
+"""The command line, a thin skin over functions that a notebook calls.
+
+Names of arguments and defaults are the same there.
+"""
 
 import shlex
 import sys

@@ -62,7 +62,7 @@ class Systems:
             raise OptionError("prior", self.prior, expected)
 
     def check_runs(self, n_runs: int) -> None:
-        """Refuse what is for score files, or heads of another number than runs."""
+        """Refuse options for score files; heads that are neither one in all nor one a run."""
         for name in ("eval", "corpus", "keys"):
             if getattr(self, name):
                 raise ProbeError(
@@ -76,7 +76,7 @@ class Systems:
             )
 
     def check_files(self, files: list[Path]) -> None:
-        """Refuse what is for runs, files that are not there, and others than one a file of dev."""
+        """Refuse options for runs, missing files, and other than one file of eval a file of dev."""
         if self.head:
             raise OptionError("head", self.head[0], "is for runs; a score file is of one system")
         for path in (*files, *self.eval):
@@ -207,7 +207,7 @@ def _write(found: Calibrated, folder: Path) -> None:
 
 
 def _shown(found: Calibrated) -> Table:
-    """A row for each system and part: what stays the same, and what calibration changes."""
+    """A row for each system and part: what calibration keeps, and what it changes."""
     shown = Table(box=None, header_style="bold")
     shown.add_column("system")
     shown.add_column("part")

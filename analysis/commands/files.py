@@ -101,7 +101,7 @@ def write_output(content: bytes) -> None:
 def written_out(
     file: Path | None, name: str, suffixes: tuple[str, ...] = ()
 ) -> Iterator[Path | None]:
-    """Where to write what is meant for `file`; of `-`, a file called `name` that is printed then.
+    """Where to write what is meant for `file`; of `-`, a file `name` that is printed in the end.
 
     A file that cannot be written, or has none of the suffixes, if any are given, is refused.
     """
@@ -136,7 +136,10 @@ def check_folder(folder: Path | None, name: str = "out") -> None:
 
 
 def save(file: Path, draw: Any, table: pd.DataFrame) -> None:
-    """Write a picture, or its table, by the suffix of the name; `-` is the table."""
+    """Write a picture, or its table, by the suffix of the name; `-` is the table.
+
+    The file is written whole or not at all.
+    """
     if is_output(file):
         write_output(table.to_csv(index=False).encode())
         return

@@ -62,10 +62,10 @@ def check_second_folder(
     """Refuse a further folder of outputs that cannot be one, is the first, or holds something else.
 
     Args:
-        folder: that was typed; None is the usual place.
-        name: of its option.
+        folder: the one that was typed; None is the usual place.
+        name: the option's.
         first: the folder of the tables.
-        own: what of a folder an earlier command wrote to it, by name.
+        own: gives the names of what an earlier command wrote to such a folder.
     """
     check_folder(folder, name)
     if folder is None:

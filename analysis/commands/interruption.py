@@ -143,8 +143,8 @@ def _terminable() -> Iterator[None]:
 def _never_lost() -> Iterator[None]:
     """Press a Ctrl-C (or send a SIGTERM) again that Python would only have reported.
 
-    Python only reports exceptions there, and HDF5's objects have many such callbacks: one Ctrl-C in
-    five was lost.
+    It fell into a destructor or the callback of a weak reference. Python only reports exceptions
+    there, and HDF5's objects have many such callbacks: one Ctrl-C in five was lost.
     """
     before = sys.unraisablehook
     pressed = list[threading.Timer]()

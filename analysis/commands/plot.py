@@ -54,7 +54,7 @@ class Drawn:
         check(self)
 
     def check_for(self, kind: str) -> None:
-        """Refuse a kind of figure that is none, and options that are given and not taken by it."""
+        """Refuse an unknown kind of figure, and options that this kind does not take."""
         if kind not in PLOTS:
             hint = nearest(kind, PLOTS) or "."
             raise ProbeError(
@@ -66,7 +66,7 @@ class Drawn:
         PLOTS[kind].check({name: value for name, value in values if value != default[name]})
 
     def of_kind(self) -> dict[str, Any]:
-        """The options that functions which draw take, beside runs."""
+        """The arguments, beside runs, of the functions that draw."""
         return {name: getattr(self, name) for name in ("split", "by", "relative", "simultaneous")}
 
 

@@ -69,7 +69,7 @@ def attm(
 
     \b
     probe reproduce attm
-    probe reproduce attm --asvspoof2019-la /data/asvspoof2019 --run
+    probe reproduce attm --asvspoof2019-la /data/2019 --asvspoof2021-df /data/2021 --run
     """
     roots = dict(zip(CORPORA, (asvspoof2019_la, asvspoof2021_la, asvspoof2021_df), strict=True))
     wanted = replace(

@@ -101,8 +101,9 @@ def sweep(
     probe sweep mine.cache --target gender --positive F
     probe sweep mine.cache --heads none --strengths 0.001,0.1
     probe sweep mine.cache --plan --margin 2pt
-    probe sweep mine.cache --tier frames --recipe attm --heads attentive-compact+lstm
+    probe sweep mine.cache --tier frames --recipe attm --heads attentive-compact+lstm --depths 6,12
     probe sweep wavlm.cache --out wavlm.run --compare random.run
+    probe sweep la19.cache --by attack --unseen-attacks
     probe sweep la19.cache --eval eval --eval la21.cache --eval df21.cache:eval --by attack,codec
     """
     if folder is None:

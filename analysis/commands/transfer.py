@@ -114,7 +114,7 @@ def _scores(
 
 
 def _alone(several: Sequence[Any]) -> Any:
-    """The one of a list of one, whose table has no column for the backbone; or else the list."""
+    """The list, or what is alone in it; then the table has no column for the backbone."""
     return several if len(several) > 1 else several[0]
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrialFiles:
-    """What the utterances of a score file are, which are evaluated, and against what."""
+    """Keys of a score file, which utterances are evaluated, and with what other scores."""
 
     corpus: str | None = option(
         None, "What the utterances are, as probe extract --corpus.", metavar="SPEC"
@@ -119,7 +119,10 @@ def _of_verification(
     factors: Sequence[str],
     bootstrap: BootstrapOptions,
 ) -> Evaluated:
-    """Evaluate trials that claim a speaker; `by_trial` are verification scores, if given."""
+    """Evaluate trials that claim a speaker; `by_trial` are verification scores, if given.
+
+    These are of the same trials.
+    """
     if files.asv_keys:
         raise ProbeError(
             f"{argument('asv_keys')}: expected with scores of a "

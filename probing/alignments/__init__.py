@@ -2,8 +2,7 @@
 
 from probing.alignments import read_alignments
 found = read_alignments("corpus/textgrids", cache.utterances, tier="phones")
-found.table                                              # utterance_id, start, end, label; times in
-seconds
+found.table                                     # utterance_id, start, end, label; times in seconds
 """
 
 from probing.alignments.alignments import AlignmentError, Alignments

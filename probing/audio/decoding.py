@@ -67,6 +67,8 @@ def load_audio(path: Path, cropping: Cropping, min_samples: int = 1) -> Waveform
 def stated_seconds(path: Path, seconds: float) -> float | None:
     """How long a file says that it is, at most `seconds`; None if it does not say.
 
+    Nothing is decoded. None as well if the file cannot be read.
+
     >>> stated_seconds(Path("missing.wav"), 30.0) is None
     True
     """
@@ -132,7 +134,10 @@ def _decode(part: Part, seconds: float) -> tuple[Waveform, int]:
 
 
 def _check_decoded(part: Part, n: int, n_wanted: int, n_stated: int, kind: str) -> None:
-    """Refuse samples that end before their stated number, here or further on."""
+    """Refuse samples that end before their stated number, here or further on.
+
+    Whether they end further on is seen by a jump to the last sample.
+    """
     if n < min(n_wanted, n_stated):
         raise UnusableAudio(f"truncated: {n} of {n_stated} samples could be decoded")
     if kind in ("MAT4", "MAT5") and n_stated < _columns(part):

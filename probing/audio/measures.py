@@ -17,9 +17,8 @@ HASHED = 1 << 24
 def stamp(path: Path) -> dict[str, float]:
     """What tells a file from another: bytes, microseconds of its last change, CRC-32.
 
-    The CRC-32 is of its beginning, as its size is known.
-
-    All are whole numbers that a float64 holds. Raises OSError if the file cannot be read.
+    The CRC-32 is of its first bytes only. All are whole numbers that a float64 holds. Raises
+    OSError if the file cannot be read.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -45,6 +44,8 @@ def stamp(path: Path) -> dict[str, float]:
 
 def measure(waveform: Waveform) -> dict[str, float]:
     """Features that say nothing about speech, and should not separate the classes.
+
+    Probes are compared with a classifier of them.
 
     Returns:
         audio_seconds; audio_level_db: RMS in dB of full scale; audio_bandwidth_hz: frequency below

@@ -195,7 +195,10 @@ def _counted(content: Content, at: int, header: Header) -> tuple[int, int] | Non
 
 
 def _is_as_encoded(content: Content, start: int) -> bool:
-    """Whether the first frame counts the bytes of all, and they are there."""
+    """Whether the first frame counts the bytes of all, and they are there.
+
+    Then there is no need to look at each frame.
+    """
     header = _header(content.read(start, 4))
     counted = _counted(content, start, header) if header else None
     if not counted or not all(counted):
@@ -205,7 +208,10 @@ def _is_as_encoded(content: Content, start: int) -> bool:
 
 
 def _runs(content: Content) -> list[_Run]:
-    """The runs of a stream: an Info frame, the end of its count or another rate begins one."""
+    """The runs of a stream: an Info frame, the end of its count or another rate begins one.
+
+    Another number of channels does so too.
+    """
     runs: list[_Run] = []
     for at, header, head in _frames(content):
         counted = _counted(content, at, header)

@@ -28,6 +28,8 @@ Part = Path | Pieces
 def parts(path: Path, content: Content, seconds: float) -> Iterator[Part]:
     """The parts of a file, each of which libsndfile decodes to its end.
 
+    If the file is one whole, that is the file itself.
+
     Args:
         path: of the file.
         content: its bytes.
@@ -141,7 +143,10 @@ def _last_of_flac(content: Content, start: int, end: int) -> int:
 
 
 def _flac_frame(head: bytes) -> tuple[int, int] | None:
-    """The number of a frame, or of its first sample, and its samples; None if there is none."""
+    """The number of a frame, or of its first sample, and its samples; None if there is none.
+
+    It is that of the first sample if frames differ in length.
+    """
     if (
         len(head) < 16
         or head[2] >> 4 == 0

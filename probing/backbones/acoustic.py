@@ -122,7 +122,10 @@ class _Lfcc(_Spectrum):
 
 
 def _triangles(edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Triangular filters (N_FFT / 2 + 1, n) of height 1, by their edges in Hz."""
+    """Triangular filters (N_FFT / 2 + 1, n) of height 1, by their edges in Hz.
+
+    Filter i rises from edge i to i + 1 and falls to i + 2.
+    """
     bins = np.arange(N_FFT // 2 + 1)[:, None] * SAMPLING_RATE / N_FFT
     low = edges[:-2]
     middle = edges[1:-1]
@@ -131,7 +134,10 @@ def _triangles(edges: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _deltas(frames: Tensor) -> Tensor:
-    """Slopes (T, D) of a regression over DELTA_FRAMES frames to each side."""
+    """Slopes (T, D) of a regression over DELTA_FRAMES frames to each side.
+
+    The first and last frame are repeated.
+    """
     n = len(frames)
     at = torch.arange(len(frames), device=frames.device)
     slopes = torch.zeros_like(frames)

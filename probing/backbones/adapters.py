@@ -100,7 +100,10 @@ def _of_encoder(
 
 
 def _is_of(key: str, model: Any, encoder: nn.Module) -> bool:
-    """Whether a weight is of the encoder, and not of a head or a decoder."""
+    """Whether a weight is of the encoder, and not of a head or a decoder.
+
+    Those are not loaded, or never run.
+    """
     part = key.removeprefix(PREFIX).split(".")[0]
     return part in (
         {name for name, _ in model.named_children()} if encoder is model else {"encoder"}

@@ -102,7 +102,7 @@ def position_gate(attention: WavLMAttention, hidden_states: Tensor) -> Tensor:
 
 
 def use_fused_attention(backbone: Backbone) -> bool:
-    """Switch a WavLM to fused attention, after a comparison of every hidden state.
+    """Switch a WavLM to fused attention, after every hidden state was compared with the stock one.
 
     Two clips of different length are compared, so that a padding mask is too. Where they differ by
     more than rounding, the stock modules stay, with a warning.

@@ -191,7 +191,9 @@ class Backbone:
         layerdrop: bool = False,
         masking: bool = False,
     ) -> Trainable:
-        """Give a module with a copy of the weights and gradients; see `Trainable`.
+        """Give a module with a copy of the weights, whose layers have gradients.
+
+        See `Trainable`.
 
         Args:
             checkpointing: keep the input of each block only and compute the block again in the
@@ -271,7 +273,7 @@ class Backbone:
         return save_backbone(Path(folder), self, self._encoder, self._input)
 
     def fingerprint(self) -> dict[str, str | int | float | bool | None]:
-        """Give everything about the model that changes a number: no batch size, device or path."""
+        """Give all of the model that changes a number, and no batch size, device or path."""
         return {
             "family": self.family,
             "weights_sha256": self._weights_sha256,

@@ -164,7 +164,10 @@ def is_adapter(folder: Path) -> bool:
 
 
 def _with_adapter(folder: Path, name: str) -> Checkpoint:
-    """Read the base of an adapter: a folder, or a model downloaded before."""
+    """Read the base of an adapter: a folder, or a model downloaded before.
+
+    A relative path is taken as it stands, or from the folder of the adapter.
+    """
     if (folder / "pytorch_adapter.bin").is_file():
         raise BackboneUnsupported(
             f"{folder}: an adapter of the library adapters, which is not read here. Put it on "

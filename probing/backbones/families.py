@@ -133,7 +133,10 @@ def _convolutional(config: Any) -> FrameRule:
 
 
 def _squeezed(config: Any) -> FrameRule:
-    """SEW averages `squeeze_factor` frames before its first block: every layer is slower."""
+    """SEW averages `squeeze_factor` frames before its first block.
+
+    So all layers have the lower rate.
+    """
     return _convolutional(config).every(config.squeeze_factor)
 
 
@@ -147,9 +150,9 @@ def _moonshine_streaming(_: Any) -> FrameRule:
 
 
 def _if_layer_norm(config: Any) -> bool:
-    """WavLM and UniSpeech-SAT: models with layer norms in the front end were normalised.
+    """WavLM and UniSpeech-SAT: those with layer norms in the front end take normalised waveforms.
 
-    These are the large ones.
+    These are the large models.
     """
     return bool(config.feat_extract_norm == "layer")
 
@@ -172,15 +175,18 @@ def _at_the_beginning(_: Any) -> float:
 
 
 def _causal(_: Any) -> float:
-    """Moonshine streaming: two convolutions of 5 over frames of 80 samples, none ahead.
+    """Moonshine streaming: two convolutions of 5 over frames of 80 samples.
 
-    A frame sees 12 frames back.
+    A frame sees 12 frames back and none ahead.
     """
     return (80 - 12 * 80) / 2
 
 
 def _filter_bank(_: Any) -> FrameRule:
-    """25 ms windows every 10 ms, stacked by two; an odd last one is left out."""
+    """25 ms windows every 10 ms, stacked by two; an odd last one is left out.
+
+    The attention mask upstream leaves it out too.
+    """
     return FrameRule(400, 160).every(2)
 
 

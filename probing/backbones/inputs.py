@@ -69,7 +69,7 @@ def prepared(
 class WaveformInput:
     """Waveforms (B, longest clip), normalised per clip if the model was trained so.
 
-    Normalised is zero mean and unit variance; zeros come after a clip.
+    Normalised means zero mean and unit variance; zeros follow a clip.
     """
 
     max_samples: int | None = None
@@ -198,7 +198,7 @@ class FilterBankInput:
         return features[: self._rule.n_frames(len(clip))]
 
     def __call__(self, clips: Sequence[Clip], device: torch.device) -> dict[str, Tensor]:
-        """Give input_features (B, frames, 160), and attention_mask if lengths differ."""
+        """Input_features (B, frames, 160), and attention_mask (B, frames) if lengths differ."""
         banks = [self._frames(clip) for clip in clips]
         longest = max(map(len, banks))
         features = torch.zeros(len(banks), longest, banks[0].shape[1])
@@ -217,7 +217,10 @@ class FilterBankInput:
         return _padded("input_features", banks)
 
     def _frames_of_tensor(self, clip: Tensor) -> Tensor:
-        """Kaldi's filter bank: 16-bit samples, pre-emphasis of 0.97, 512-point transform."""
+        """Kaldi's filter bank: 16-bit samples, pre-emphasis of 0.97, 512-point transform.
+
+        The mean of each window is taken off.
+        """
         known = self._extractor
         windows = (clip * 2.0**15).unfold(0, 400, 160)
         windows = windows - windows.mean(dim=1, keepdim=True)
@@ -235,7 +238,7 @@ class FilterBankInput:
 
 
 def _padded(name: str, rows: Sequence[Tensor], always_mask: bool = False) -> dict[str, Tensor]:
-    """Rows as one batch with zeros after them, and attention_mask if lengths differ."""
+    """Rows as one batch with zeros after them; attention_mask if lengths differ, or always."""
     inputs = {name: pad_sequence(list(rows), batch_first=True)}
     if always_mask or len({len(row) for row in rows}) > 1:
         mask = [torch.ones(len(row), dtype=torch.long, device=row.device) for row in rows]

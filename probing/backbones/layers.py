@@ -98,7 +98,7 @@ class _FirstBlockReached(Exception):
 def frames_entering(
     first_block: nn.Module, forward: Callable[[], Any], strict: bool = False
 ) -> int:
-    """Count the frames that enter the first block, without running it; 0 if it is refused.
+    """Count the frames that enter the first block, without running it; 0 of a refused clip.
 
     With `strict` a refusal is raised as it is, and a block that is not reached is one.
     """

@@ -24,10 +24,11 @@ class _AllLeft(Exception):
 def leaving(blocks: nn.ModuleList, n_clips: int, done: Done) -> Iterator[None]:
     """Let clips leave a forward pass of `n_clips` clips at the block they are done at.
 
-    `done` is called for layer 0 before the first block and of layer k after block k, for the clips
-    that are still there: the layer, their positions in the batch (b,), their states (b, T, D); it
-    says which (b,) leave. After the last layer all have left. What the loop of transformers hands
-    every block was made for the whole batch: it is cut down to the clips that are left.
+    `done` is called for layer 0 before the first block and for layer k after block k, for the
+    clips that are still there: the layer, their positions in the batch (b,), their states
+    (b, T, D); it says which (b,) leave. After the last layer all have left. What the loop of
+    transformers hands every block was made for the whole batch: it is cut down to the clips that
+    are left.
     """
     here = np.arange(n_clips)
 

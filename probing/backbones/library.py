@@ -37,7 +37,7 @@ def import_transformers() -> ModuleType:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence the load reports and progress bars of transformers meanwhile."""
+    """Silence the load reports and progress bars of transformers until the end of the block."""
     from transformers.utils import logging
 
     verbosity = logging.get_verbosity()

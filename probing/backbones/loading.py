@@ -182,7 +182,10 @@ def _family(checkpoint: Checkpoint) -> Family:
 
 
 def _blocks(encoder: nn.Module, family: Family, checkpoint: Checkpoint) -> nn.ModuleList:
-    """Find the transformer blocks, by the family or by the number that the config counts."""
+    """Find the transformer blocks, by the family, or by the number of them in the config.
+
+    In an unknown model they are the only list of as many modules as the config counts.
+    """
     from torch import nn
 
     if family.blocks:

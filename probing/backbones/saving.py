@@ -1,7 +1,8 @@
 """A backbone as a folder: fewer blocks in the config, their weights, how audio was prepared.
 
 config.json, model.safetensors, preprocessor_config.json   as transformers writes and reads them
-export.json                                                what it was made of, and its files
+export.json                                                what it was made of; size and checksum of
+                                                           every file
 """
 
 from __future__ import annotations

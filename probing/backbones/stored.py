@@ -53,7 +53,10 @@ def adapter_beside(folder: Path) -> str:
 
 
 def packed_weights(folder: Path) -> list[str]:
-    """Weights whose type is no floating point of 16 bits or more, single numbers aside."""
+    """Weights whose type is no floating point of 16 bits or more, single numbers aside.
+
+    Single numbers are counters, not weights.
+    """
     packed: list[str] = []
     for path in weight_files(folder):
         packed += _packed(path) if path.suffix == ".safetensors" else _packed_in_bin(path)
@@ -61,7 +64,10 @@ def packed_weights(folder: Path) -> list[str]:
 
 
 def _header(path: Path) -> Mapping[str, Any]:
-    """Names, types and shapes of a safetensors file; none of a damaged one."""
+    """Names, types and shapes of a safetensors file; none of a damaged one.
+
+    A damaged one is refused when it is loaded.
+    """
     with open(path, "rb") as file:
         n_bytes = int.from_bytes(file.read(8), "little")
         if n_bytes > path.stat().st_size:

@@ -1,4 +1,7 @@
-"""A backbone with weights that can be trained, and gradients; all else is as in extraction."""
+"""A backbone whose weights can be trained; all else is as in extraction.
+
+Its hidden states have gradients.
+"""
 
 from __future__ import annotations
 
@@ -157,7 +160,11 @@ class Trainable(nn.Module):
         return self._backbone.n_frames(n_samples)
 
     def train(self, mode: bool = True) -> Trainable:
-        """Switch training on or off; modules put on later, as adapters' dropout, follow `mode`."""
+        """Switch training on or off.
+
+        What the published model drops out or masks is on only if that was wanted; modules put on
+        later, as the dropout of adapters, follow `mode`.
+        """
         self.training = mode
         for module in self._backbone._encoder.modules():
             published = module in self._published
@@ -249,7 +256,10 @@ class Trainable(nn.Module):
 
 
 def _use_modules_with_gradients(encoder: Any) -> None:
-    """Switch linear layers, and WavLM's attention, to modules that have gradients."""
+    """Switch linear layers, and WavLM's attention, to modules that have gradients.
+
+    They go through every projection as a module, so that adapters take part.
+    """
     for module in encoder.modules():
         if isinstance(module, OneDnnLinear):
             module.__class__ = LearningLinear  # type: ignore[assignment]

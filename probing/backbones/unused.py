@@ -85,7 +85,7 @@ def refuse_other_files(checkpoint: Checkpoint) -> None:
 
 
 def refuse_packed(checkpoint: Checkpoint, model: Any, encoder: nn.Module) -> None:
-    """Refuse weights of the encoder stored as integers or in 8 bits: steps of a scale.
+    """Refuse weights of the encoder stored as integers or in 8 bits, which are steps of a scale.
 
     Raises:
         CheckpointIncomplete: names a few of them, and what to do.

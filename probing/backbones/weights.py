@@ -100,7 +100,7 @@ def load_encoder(checkpoint: Checkpoint, family: Family) -> tuple[nn.Module, dic
 
 
 def random_encoder(checkpoint: Checkpoint, family: Family, seed: int) -> nn.Module:
-    """Build an architecture with weights drawn from `seed`; the caller's generator stays."""
+    """Build an architecture with weights drawn from `seed`, not by the caller's generator."""
     with torch.random.fork_rng(devices=[]), quiet():
         torch.default_generator.manual_seed(seed)
         try:

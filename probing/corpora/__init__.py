@@ -4,6 +4,7 @@ load_corpus("demo")                                embedded, needs nothing
 load_corpus("my/manifest.csv")                     path and optionally label, speaker, split, ...
 load_corpus("asvspoof2019-la:/data/asvspoof2019")
 load_corpus("folder:/data/mine")                   [SPLIT/]{real,fake}/[ATTACK/]..., or any audio
+load_corpus("/data/mine")                          the same
 load_corpus("hf:/data/saved,label=emotion")        a data set of Hugging Face, on disk or by name
 
 `KNOWN` has the names. Every column a corpus has beside the common ones (codec, vocoder, language,

@@ -1,5 +1,7 @@
 """Data sets of Hugging Face, on disk or by name, as corpora.
 
+Their audio becomes files, their other columns those of a corpus.
+
 `hf:NAME` and `hf:FOLDER`, with `,config=...`, `,audio=COLUMN`, `,label=COLUMN` and `,revision=...`
 behind it. A data set holds files as bytes inside its tables; they are written out once, as they
 are, since all that follows reads files.
@@ -246,7 +248,7 @@ def _label_column(library: Any, features: Mapping[str, Any], wanted: DataSet) ->
 def _kept(
     library: Any, features: Mapping[str, Any], audio: str
 ) -> tuple[dict[str, Any], list[str]]:
-    """The columns of texts, numbers, classes or lists of these; and the names of others."""
+    """Column of texts, numbers, classes or lists of these -> its feature; and names of others."""
 
     def is_plain(feature: Any) -> bool:
         feature = getattr(feature, "feature", feature)  # of a list

@@ -1,4 +1,7 @@
-"""Manifests: your own table, `path` and optionally label, speaker, attack, split and others."""
+"""Manifests: your own table, `path` and optionally label, speaker, attack, split and others.
+
+`utterance_id` is one of these, and every other column is a condition.
+"""
 
 from __future__ import annotations
 

@@ -23,7 +23,10 @@ class ProtocolMissing(ProbeError):
 
 
 def find(root: Path, name: str) -> list[Path]:
-    """`root/name` and `root/*/name`: parts of a corpus may be unpacked each to its folder."""
+    """`root/name` and `root/*/name`, if they are there.
+
+    Parts of a corpus may be unpacked each to a folder of its own.
+    """
     parts = sorted(
         path
         for path in root.glob(f"*/{name}")

@@ -115,9 +115,10 @@ def extract(
 def announce(
     writer: CacheWriter, plan: Callable[[pd.DataFrame], Estimate], say: Callable[[str], None]
 ) -> int:
-    """Say what is to be done, check that the disk holds it, and give how many utterances.
+    """Say what is to be done, and check that the disk can hold it.
 
-    These are the ones that are still to be extracted.
+    Returns:
+        How many utterances are still to be extracted.
     """
     finished = {record.index for record in writer.manifest.shards}
     pending = writer.table[~writer.table["shard"].isin(finished)]

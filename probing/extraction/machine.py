@@ -1,4 +1,4 @@
-"""Where an extraction runs: this machine, or a Ray cluster. No number depends on it."""
+"""Where an extraction runs: this machine, or a Ray cluster. Numbers change by rounding only."""
 
 from __future__ import annotations
 
@@ -88,7 +88,10 @@ class Machine:
         return self.shard_size or (256 if batch_size == 1 else BATCHES_SORTED * batch_size)
 
     def threads_on(self, backbone: Backbone) -> tuple[int, int]:
-        """Forward passes in parallel, and threads of each; on a GPU one copies meanwhile."""
+        """Forward passes in parallel, and threads of each.
+
+        Together they use all cores of a CPU; on a GPU one copies while another computes.
+        """
         import torch
 
         from probing.accelerators import copies_beside

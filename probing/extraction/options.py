@@ -107,7 +107,7 @@ class Options:
             parsed(self.drop)
 
     def check_backbone(self) -> None:
-        """Refuse a backbone or layers that cannot be, before PyTorch is loaded.
+        """Refuse an unknown backbone, or layers beyond its config, before PyTorch is loaded.
 
         Raises as `load_backbone` does.
         """

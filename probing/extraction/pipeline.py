@@ -42,7 +42,10 @@ WRITES_AHEAD = 8  # a kill loses no more than these
 
 @dataclass(frozen=True)
 class Batch:
-    """Utterances on their way through the model: rows in the shard, seconds and bytes."""
+    """Utterances on their way through the model: rows in the shard, seconds and bytes.
+
+    Seconds are of audio, bytes of audio and states.
+    """
 
     rows: list[int]
     seconds: float
@@ -139,7 +142,7 @@ class Pipeline:
         ]
 
     def wait_for(self, clips: Sequence[Future[Clip]]) -> list[Clip]:
-        """The decoded clips, in the order of these."""
+        """The decoded clips, in the order of the futures."""
         started = time.perf_counter()
         done = [clip.result() for clip in clips]
         self.seconds["decode"] += time.perf_counter() - started

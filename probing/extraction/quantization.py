@@ -6,7 +6,10 @@ from cache.quantization import LARGEST, LEVELS, SMALLEST
 
 
 def packed(frames: torch.Tensor) -> torch.Tensor:
-    """Frames (..., D) as bytes (..., 4 + D) of the int8 records of `cache.quantization`."""
+    """Frames (..., D) as bytes (..., 4 + D) of the int8 records of `cache.quantization`.
+
+    Values must be finite.
+    """
     frames = frames.float()
     scale = (frames.abs().amax(dim=-1, keepdim=True) / float(LEVELS)).clamp(max=float(LARGEST))
     scale = torch.where(scale < float(SMALLEST), 0.0, scale)

@@ -126,7 +126,10 @@ def _rate(
     machine: Machine,
     manifest: Manifest,
 ) -> tuple[float, str]:
-    """Seconds of audio a second over a sample of the utterances; and the time by stage."""
+    """Seconds of audio a second over a sample of the utterances; and the time by stage.
+
+    A few utterances before them warm up, and do not count.
+    """
     n = max(SAMPLED, 2 * machine.batch_size_on(backbone))
     cropping = replace(
         options.cropping,

@@ -152,7 +152,10 @@ def _planned(
 
 
 def _as_it_was(spec: str, root: Path) -> Corpus:
-    """The corpus of a cache, with the root that it had then."""
+    """The corpus of a cache, whose audio is below `root`.
+
+    The root is given only if the corpus does not name the same one by itself.
+    """
     if read_corpus(spec).root == root:
         return load_corpus(spec)
     return load_corpus(spec, audio_root=root)

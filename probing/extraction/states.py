@@ -133,7 +133,7 @@ def _stamp(path: Path) -> dict[str, float]:
 
 
 def batches(lengths: Sequence[int], batch_size: int, padding: str) -> Iterator[slice]:
-    """Runs of at most `batch_size` of ascending `lengths`; of equal ones if padding leaks.
+    """Runs of at most `batch_size` ascending `lengths` in a row, all equal if padding leaks.
 
     >>> list(batches([1, 1, 2], 2, "equal"))
     [slice(0, 2, None), slice(2, 3, None)]

@@ -28,7 +28,10 @@ STEP_S = 1.0
 
 @dataclass(frozen=True)
 class Hello:
-    """What a worker says when its model is loaded, with the manifest it would write alone."""
+    """What a worker says when its model is loaded.
+
+    The manifest and the shard size are those of an extraction by this worker alone.
+    """
 
     manifest: Manifest
     shard_size: int

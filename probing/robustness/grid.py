@@ -42,6 +42,8 @@ class Condition:
 def parse_grid(text: str) -> tuple[Condition, ...]:
     """The conditions of a grid: transforms with `;` between, values with `,` between.
 
+    Each value is a condition of its own.
+
     `noise:white@0,10; codec:mulaw,opus@8,16` are five: a number alone is another one behind the
     same `@`. A `+` makes one condition of several transforms: `resample:8000+codec:alaw`.
 

@@ -150,7 +150,10 @@ def _view_of(options: Options) -> View:
 
 
 def _is_there(place: Path, cache: Cache, view: View, table: pd.DataFrame) -> bool:
-    """Whether a view is finished and has every utterance of a table."""
+    """Whether a view is finished and has every utterance of a table.
+
+    Another view in its place is refused later.
+    """
     try:
         found = Cache(place)
     except CacheMissing:
@@ -161,7 +164,10 @@ def _is_there(place: Path, cache: Cache, view: View, table: pd.DataFrame) -> boo
 
 
 def _differences(cache: Cache, fingerprint: Mapping[str, object], view: View) -> list[str]:
-    """Where a fingerprint differs from that of a cache through a view, a line each."""
+    """Where a fingerprint differs from that of a cache through a view, a line each.
+
+    Versions that only change rounding may differ.
+    """
     wanted = {**cache.fingerprint, **view.fingerprint()}
     return [
         f"{one.name}: {one.first!r}, not {one.second!r}"

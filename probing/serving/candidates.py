@@ -78,7 +78,7 @@ def candidate(
 
 
 def _check_scores_audio(run: Run, any_target: bool) -> None:
-    """Refuse a run whose heads score no whole utterance, or another target."""
+    """Refuse a run whose heads score no whole utterance, or are not of bona fide against spoof."""
     if run.record.folds:
         raise ServingError(f"{run.folder}: {without_folds(run)}")
     if not run.task.is_spoofing and not any_target:

@@ -66,7 +66,10 @@ class Exported:
 
 
 def described(backbone: Backbone, head: AnyHead, options: Options, corpus: str) -> dict[str, Any]:
-    """What the record of an export says of a backbone, and of how its audio is prepared."""
+    """What the record of an export says of a backbone, and of how its audio is prepared.
+
+    The backbone has only the blocks that the head needs.
+    """
     return {
         "form": "serving",
         "backbone": backbone.name,
@@ -165,6 +168,8 @@ def run_options(run: Run, head: AnyHead) -> Options:
 
 def load_run_backbone(run: Run, options: Options, device: str = "cpu") -> Backbone:
     """Load the backbone that a run's cache was extracted with, and compare its weights.
+
+    Its normalisation is compared too; ServingError if either is another.
 
     >>> from probing.serving import choose_head
     >>> run = Run("results/demo.run")

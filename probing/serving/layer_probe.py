@@ -51,7 +51,10 @@ class LayerProbe:
 
     @classmethod
     def of(cls, config: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> LayerProbe:
-        """That of a configuration and tensors; KeyError, ValueError, TypeError if wrong."""
+        """The probe of a configuration and its tensors.
+
+        Raises KeyError, ValueError or TypeError if these are of something else.
+        """
         return cls(int(config["layer"]), tensors["weight"], float(tensors["bias"][0]))
 
     def config(self) -> dict[str, Any]:

@@ -100,7 +100,10 @@ def check_matching(
 def _architectures_shared(
     found: Mapping[str, Any], trained_on: Mapping[str, Any]
 ) -> tuple[Mapping[str, Any], Mapping[str, Any], list[str]]:
-    """Two fingerprints with only the shared entries of architecture that differ; and the others."""
+    """Two fingerprints, of whose architectures only the shared entries that differ are left.
+
+    The third value names the entries that only one of them has.
+    """
     name = "backbone_architecture"
     try:
         one, two = (json.loads(str(fingerprint[name])) for fingerprint in (found, trained_on))

@@ -102,7 +102,10 @@ def check_name(folder: Path, record: Mapping[str, Any], head: str | None) -> Non
 
 
 def _form(folder: Path) -> object:
-    """The form of the head of an exported model; None if it cannot be read, as loading says."""
+    """The form of the head of an exported model; None if it cannot be read.
+
+    Loading says then what is wrong.
+    """
     try:
         return read_json(folder / HEAD).get("form")
     except (OSError, ValueError, AttributeError):

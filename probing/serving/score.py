@@ -207,7 +207,10 @@ def _left(
     on_failure: Callable[[str, str], None],
     on_measures: Callable[[str, Mapping[str, float]], None],
 ) -> Iterator[tuple[str, Left]]:
-    """Scores of audio files by name, with the mean over time of a layer, if it is wanted."""
+    """Scores of audio files by name, with the mean over time of a layer, if it is wanted.
+
+    Of a head with exits, each clip leaves at the first that it may.
+    """
     if isinstance(head, ExitHeads):
 
         def compute(batch: dict[str, Waveform], failures: dict[str, str]) -> dict[str, Left]:

@@ -31,7 +31,7 @@ class Server:
     """A head with what it needs to score: of a run, or of an exported folder.
 
     Attributes:
-        head: loaded.
+        head: the trained head.
         name: of the head, as its run calls it.
         note: what a person should know of it: that it is not shown to be better than chance, or
             is of an earlier version; empty if there is nothing to say.

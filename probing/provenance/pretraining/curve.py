@@ -12,7 +12,10 @@ STYLES = {"train": "-", "heldout": "--"}
 
 
 def draw_curve(log: Path, picture: Path) -> None:
-    """Draw masked-unit accuracy against steps, from a training's log.csv."""
+    """Draw masked-unit accuracy against steps, from a training's log.csv.
+
+    It is that of training and of held-out speakers.
+    """
     table = pd.read_csv(log)
     figure = Figure(figsize=(7, 4), layout="constrained")
     FigureCanvasAgg(figure)

@@ -40,9 +40,9 @@ class Targets:
     """What the frames drawn from held-out clips are judged by.
 
     Attributes:
-        mel: (n, 40);
-        units: one (n,) per kind;
-        clip_of: (n,);
+        mel: (n, 40).
+        units: one (n,) per kind.
+        clip_of: (n,).
         speaker: (clips,).
     """
 

@@ -1,4 +1,7 @@
-"""The model to train: a WavLMModel of transformers whose config says no dropout."""
+"""The model to train: a WavLMModel of transformers whose config says no dropout.
+
+So none is in the config of what is exported.
+"""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def open_run(
 
 
 def pretrain(run: Run, steps: int, minutes: float | None = None, every: int = 100) -> None:
-    """Train until steps or minutes are over; leave checkpoint, log and curve in the folder.
+    """Train until steps or minutes are over; leave checkpoint, log and curve in `run.work`.
 
     Raises:
         RunBusy: another process trains there.
@@ -154,6 +154,8 @@ def evaluate(run: Run, head_steps: int = 150, n_heldout: int = 20) -> None:
 
 def export(run: Run, folder: Path, sweeps: Sequence[Path] = ()) -> None:
     """Write the model and its card as a folder of transformers.
+
+    The card has the figures of `evaluate`, if there are any.
 
     Args:
         run: of the model.

@@ -43,8 +43,8 @@ class Units:
     """The unit of every frame of every clip.
 
     Attributes:
-        labels: (sum of frames,) uint16;
-        offsets: (clips + 1,);
+        labels: (sum of frames,) uint16.
+        offsets: (clips + 1,).
         kind, n_clusters: what they are.
     """
 

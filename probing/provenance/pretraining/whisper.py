@@ -23,7 +23,7 @@ GAP = 10 * HOP
 
 
 class WhisperLayer:
-    """The output of one block of a Whisper encoder, 50 frames/s; clips share windows."""
+    """The output of one block of a Whisper encoder, 50 frames/s; clips share windows of 30 s."""
 
     def __init__(self, folder: Path, layer: int, device: torch.device) -> None:
         """Load the encoder up to block `layer` from a transformers folder."""
@@ -61,7 +61,10 @@ class WhisperLayer:
 
 
 def pack(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Group clips, in order, into windows of 30 s: lists of positions."""
+    """Group clips, in order, into windows of 30 s: lists of positions.
+
+    A longer clip gets a group of its own.
+    """
     group: list[int] = []
     used = 0
     for i, length in enumerate(lengths):
