@@ -70,9 +70,11 @@ class TrialFiles:
 class Evaluated:
     """Figures of trials, of a countermeasure or of spoofing-robust verification.
 
-    found: an `Evaluation` or a `SasvEvaluation`. others: trials of another system to draw beside
-    it, by name. by_organisers: whether a t-DCF would be with the verification system of the
-    organisers of ASVspoof 5.
+    Attributes:
+        found: an `Evaluation` or a `SasvEvaluation`.
+        others: trials of another system to draw beside it, by name.
+        by_organisers: whether a t-DCF would be with the verification system of the organisers of
+            ASVspoof 5.
     """
 
     found: Any

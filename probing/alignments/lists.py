@@ -1,10 +1,12 @@
 """Alignments with an interval a line: CTM, RTTM, TIMIT's .phn and .wrd, and tables.
 
 ctm: `name channel start duration label [confidence ...]`, seconds; lines that begin with `;;` are
-comments (NIST SCTK) rttm: `SPEAKER name channel start duration <NA> <NA> label ...`, seconds; lines
-of other types are counted (NIST RT-09) phn, wrd: `start end label`, samples at 16 kHz, one file an
-utterance (TIMIT) csv, tsv, parquet: the columns utterance_id, start, end, label, in any order;
-others are passed over
+    comments (NIST SCTK).
+rttm: `SPEAKER name channel start duration <NA> <NA> label ...`, seconds; lines of other types are
+    counted (NIST RT-09).
+phn, wrd: `start end label`, samples at 16 kHz, one file an utterance (TIMIT).
+csv, tsv, parquet: the columns utterance_id, start, end, label, in any order; others are passed
+    over.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Acoustic features as a backbone of one layer, 0, and no blocks: the baseline of encoders.
 
-`log-mel`: 80 log energies of triangular filters on the mel scale (O'Shaughnessy 1987: 2595 log10(1
-+ f / 700)), 25 ms
-    Hann windows every 10 ms.
+`log-mel`: 80 log energies of triangular filters on the mel scale (O'Shaughnessy 1987:
+    2595 log10(1 + f / 700)), 25 ms Hann windows every 10 ms.
 `lfcc`: 20 linear frequency cepstral coefficients with first and second regression deltas over 3
     frames to each side, 20 ms Hamming windows every 10 ms (Sahidullah, Kinnunen & Hanilçi,
     Interspeech 2015; the baseline of ASVspoof 2019).
