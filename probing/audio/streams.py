@@ -186,7 +186,7 @@ def _crc8(content: bytes) -> int:
 
 
 def _ogg_links(content: Content, start: int) -> list[list[Piece]]:
-    """A link of a chain begins with the first page of a stream that follows a page that is none."""
+    """The links of a chain: each begins with a first page that follows a page of another kind."""
     starts = list[int]()
     at = start
     flags = BOS | EOS

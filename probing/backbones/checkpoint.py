@@ -166,7 +166,7 @@ def is_adapter(folder: Path) -> bool:
 def _with_adapter(folder: Path, name: str) -> Checkpoint:
     """Read the base of an adapter: a folder, or a model downloaded before.
 
-    A relative path is taken as it stands, or from the folder of the adapter.
+    A relative path is taken from the folder of the adapter, or else as it stands.
     """
     if (folder / "pytorch_adapter.bin").is_file():
         raise BackboneUnsupported(

@@ -209,7 +209,7 @@ def _left(
 ) -> Iterator[tuple[str, Left]]:
     """Scores of audio files by name, with the mean over time of a layer, if it is wanted.
 
-    Of a head with exits, each clip leaves at the first that it may.
+    If the head has exits, each clip leaves at the first that is sure of it.
     """
     if isinstance(head, ExitHeads):
 
