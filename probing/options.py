@@ -45,7 +45,8 @@ class Option:
     metavar: what the page calls the value.
     flag: on a command line; default the name of the field.
     on_command_line: False for what only Python can set.
-    syntax: of a value of several parts. text: the default as a person types it.
+    syntax: of a value of several parts.
+    text: the default as a person types it.
     many: the flag may be given again, each time with one part.
     is_path: of a file or folder, whose place on this machine means nothing on another.
     """

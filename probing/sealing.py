@@ -1,7 +1,8 @@
 """Sealed folders: the record of a run or export holds size and checksum of every file.
 
-    run.json, serving.json, export.json     {..., "files": {name: [bytes, crc32]}, "checksum":
-    sha256 of all the rest}
+It holds a checksum of its own content too. In run.json, serving.json and export.json:
+
+    {..., "files": {name: [bytes, crc32]}, "checksum": sha256 of all the rest}
 
 A file is compared when it is read. What is added to a folder later is not in its record and is
 nobody's damage; pictures and pages that `probe report` and `probe plot` make again are never in it.

@@ -29,11 +29,13 @@ Array = NDArray[Any]
 class View:
     """The rows that some utterances of a cache give.
 
-    cache: an open cache. layers: those of interest.
+    cache: an open cache.
+    layers: those of interest.
     table: utterances, rows of `cache.utterances`.
     tier: `pooled` or `frames`.
     deviation: pooled tier: rows are mean and standard deviation, 2 D wide, instead of the mean
-    alone. picked: frames tier: the frames of each utterance that are rows.
+        alone.
+    picked: frames tier: the frames of each utterance that are rows.
     """
 
     cache: Cache
@@ -85,7 +87,10 @@ class View:
         return [np.concatenate(of_layer) for of_layer in blocks]
 
     def at_once(self, n_layers: int, memory_gb: float) -> int:
-        """How many utterances' rows of some layers fit the memory as float64, twice over."""
+        """How many utterances are read at once, so that their rows fit the memory as float64.
+
+        `n_layers` are read; as much memory again is left to work in.
+        """
         per_utterance = 8 * n_layers * self.width * max(1, int(self.counts().max(initial=1)))
         return int(np.clip(memory_gb * 1e9 / (2 * per_utterance), 1, UTTERANCES_AT_ONCE))
 

@@ -1,4 +1,4 @@
-"""Selectivity: how much of a probe's success is the layer's."""
+"""Selectivity: how much of a probe's success is the layer's, not the probe's or the recording's."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def run(
     overwrite: bool = False,
     say: Callable[[str], None] = console.print,
 ) -> Runs:
-    """Extract and sweep every backbone; what is finished is kept.
+    """Extract and sweep every backbone; what is finished is kept, what was interrupted goes on.
 
     Args:
         story: what is run.

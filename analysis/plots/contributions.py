@@ -21,11 +21,11 @@ from probing.runs import Run
 
 @takes_table(contributions_of("gate"))
 def gate_curve(run: str | Path | Run, ax: Axes | None = None, condition: str = "all") -> Axes:
-    """Change of the gates of full-depth heads since the start, by layer; band: over seeds.
+    """Gates of full-depth heads by layer, as the change of their shares since the start.
 
-    Gates start at random and may stay near there: see `analysis.runs.gates`. The legend has
-    Kendall's W, how far the seeds agree; the caption says how far gates still are what they started
-    as.
+    The band is over seeds. Gates start at random and may stay near there: see
+    `analysis.runs.gates`. The legend has Kendall's W, how far the seeds agree; the caption says how
+    far gates still are what they started as.
 
     Args:
         run: a run with heads that have gates (attentive merges, SLS).
@@ -97,7 +97,8 @@ def contribution_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
 def ablation_curve(run: str | Path | Run, ax: Axes | None = None) -> Axes:
     """What the metric of full-depth heads gains without a layer, or with it permuted.
 
-    Each seed is compared with itself with all layers. Each head has a panel, all on one scale.
+    An error rate, as EER, is in points. Each seed is compared with itself with all layers. Each
+    head has a panel, all on one scale.
 
     >>> ablation_curve("results/demo.run").get_xlabel()
     'layer'

@@ -40,7 +40,8 @@ def depth_curve(
 ) -> Axes:
     """The metric (EER, %) by depth with its interval: heads of a run, or a head of several.
 
-    Each head of a run has a panel, all on one scale, with the compute below.
+    The figure of a depth is the mean over seeds. Each head of a run has a panel, all on one scale,
+    with the compute below.
 
     Args:
         runs: a run with heads, or several on the same utterances.
@@ -151,7 +152,10 @@ def _draw_curve(panel: Axes, curve: _Curve, split: str, relative: bool) -> None:
 def _draw_beside(
     drawn_on: Sequence[Axes], run: LoadedRun, split: str, relative: bool
 ) -> list[Line2D]:
-    """Single layers beside every head, and the depth of the finding beside its own."""
+    """Draw single layers beside every head, and the depth of the finding beside its own.
+
+    Returns what a legend shows.
+    """
     scale = run.n_blocks if relative else 1
     finding = run.record.depth_finding
     single = run.layers.query("split == @split and layer > 0")
@@ -206,6 +210,8 @@ def _draw_costs(strip: Axes, run: LoadedRun, relative: bool, about: str) -> None
 
 def depth_table(run: str | Path | Run) -> pd.DataFrame:
     """The metric on eval by depth (rows) and head (columns), and the cost of each depth.
+
+    Shares are in %.
 
     >>> depth_table("results/demo.run").index.to_list()
     [2, 4]

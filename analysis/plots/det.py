@@ -207,7 +207,9 @@ def _curves_of(trials: pd.DataFrame, by: str = "attack", ax: Axes | None = None)
 def det_curve(
     run: str | Path | Run, by: str = "attack", split: str = "eval", ax: Axes | None = None
 ) -> Axes:
-    """DET curves of the linear probe of the layer chosen on dev, by a condition.
+    """DET curves of the linear probe of the layer chosen on dev, pooled and by a condition.
+
+    The legend has each EER with its interval.
 
     Args:
         run: a run.

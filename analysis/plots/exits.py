@@ -20,8 +20,8 @@ from probing.runs import Run
 def exit_curve(run: str | Path | Run, exits: Exits | None = None, ax: Axes | None = None) -> Axes:
     """EER (%) on eval against the share that is computed, of early exit and of each depth.
 
-    Where the run measured the backbone the share is of its multiply-accumulates, else of its
-    blocks.
+    Early exit is a curve over its thresholds; each depth alone is a point. If the run measured the
+    backbone, the share is of its multiply-accumulates, else of its blocks.
 
     Args:
         run: a run of two classes.

@@ -37,8 +37,10 @@ MOST_AT_ONCE = 6  # conditions in one picture until others are chosen
 class Choice:
     """What is shown.
 
-    metric, split, corpus: whose figures. by: a column, or `all`. conditions: values of the column;
-    none for all utterances. layers: the first and the last.
+    metric, split, corpus: whose figures.
+    by: a column, or `all`.
+    conditions: values of the column; none for all utterances.
+    layers: the first and the last.
     """
 
     metric: str
@@ -143,7 +145,7 @@ class Explorer:
 
     @property
     def table(self) -> pd.DataFrame:
-        """The figures that are drawn: condition, layer, the metric, low and high."""
+        """The figures that are drawn: condition, layer, the metric, and its low and high end."""
         now = self.choice
         run = load(self.run, now.corpus)
         first, last = now.layers

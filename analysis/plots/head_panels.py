@@ -26,8 +26,10 @@ LEARNED = ("weight", "weight_x_norm")
 
 @dataclass(frozen=True)
 class HeadCurve:
-    """A metric of a head by layer: `table` has a row a layer; `is_first` of the metrics that its
-    head has.
+    """A metric of a head by layer.
+
+    table: a row a layer.
+    is_first: whether it is the first of the metrics that its head has.
     """
 
     head: str
@@ -86,10 +88,11 @@ def draw_by_head(
     agreed: Mapping[tuple[str, str], float] = MappingProxyType({}),
     same_height: bool = False,
 ) -> Axes:
-    """Draw curves, a panel a head, beside a line at 0, which is called `even`; empty where 0 is an
-    end of the scale.
+    """Draw curves, a panel a head, with a line at 0.
 
-    `more` goes into the small print; `agreed` is Kendall's W by head and metric, where it is known.
+    `even` is the name of that line in the legend; if it is empty, for a scale that ends at 0, no
+    line is drawn. `more` goes into the small print; `agreed` is Kendall's W by head and metric,
+    where it is known.
     """
     by_head = {
         name: [curve for curve in curves if curve.head == name]

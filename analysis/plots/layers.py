@@ -144,7 +144,7 @@ def _mark_chance(
     colour: Any,
     marker: str,
 ) -> None:
-    """Leave marks empty of layers that are not shown to be better than chance."""
+    """Leave the marks of layers empty that are not shown to be better than chance, all at once."""
     table = run.layers_at_once
     if split != "eval" or run.corpus != run.corpora[0] or not len(table) or run.task.chance is None:
         return
@@ -187,7 +187,7 @@ def _draw_excess(ax: Axes, run: LoadedRun, about: str, colour: Any) -> Axes | No
 
 
 def _draw_control(ax: Axes, run: LoadedRun, split: str, relative: bool) -> None:
-    """The same probes on shuffled labels, and on control tasks where there are some."""
+    """Draw the probes of shuffled labels, and of control tasks where there are some."""
     scale = run.metric.scale
     for experiment, line, text in (
         ("shuffled-labels", ":", "shuffled labels (control; band: range)"),

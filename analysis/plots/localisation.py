@@ -28,7 +28,9 @@ ROOM = 0.6
 def localisation_table(
     run: str | Path | Run, split: str = "eval", end: str = "value", head: str = "linear"
 ) -> pd.DataFrame:
-    """Figures (%) of localisation by layer: range and segment EER, F1, precision, recall.
+    """Figures (%) of localisation by layer: range EER, segment EERs, F1, precision, recall.
+
+    There is a segment EER for each length of segments.
 
     Args:
         run: a run whose trials are frames that are bona fide or spoofed.

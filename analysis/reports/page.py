@@ -44,7 +44,8 @@ $body
 class Section:
     """A part of a page.
 
-    title: its heading, as text. body: HTML, in which everything that others named is escaped.
+    title: its heading, as text.
+    body: HTML, in which everything that others named is escaped.
     under: sections in it.
 
     >>> Section("Layers", ["<p>6</p>"]).title

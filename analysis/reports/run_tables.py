@@ -12,7 +12,7 @@ from probing.runs.condition_names import condition_values
 
 
 def layer_table(run: str | Path | Run) -> pd.DataFrame:
-    """The metric (EER, %) by layer: dev, eval with its interval, strength and control.
+    """The metric (EER, %) by layer: dev, eval with its interval, chosen strength, shuffled labels.
 
     Eval is that of the corpus the findings are about. The last row is the probe on trivial
     features. Of a sweep with --probe mlp also the eval EER of the MLP probe, and of its control; of
@@ -52,6 +52,8 @@ def layer_table(run: str | Path | Run) -> pd.DataFrame:
 
 def corpora_table(run: Run) -> pd.DataFrame:
     """The metric on eval by layer (rows) and corpus (columns), with 95 % intervals.
+
+    Shares are in %.
 
     >>> corpora_table(load("results/demo.run")).index.tolist()
     [0, 1, 2, 3, 4]

@@ -76,7 +76,10 @@ def _cell(text: str, numeric: bool, place: int) -> str:
 
 
 def _aligned(column: Sequence[str]) -> list[str]:
-    """Cells padded so that their numbers stand under each other."""
+    """Cells padded so that their numbers stand under each other.
+
+    They stay as they are unless all hold the same but for the numbers.
+    """
     frames = {NUMBER.sub("#", text) for text in column if text}
     if len(frames) != 1:
         return list(column)

@@ -1,4 +1,4 @@
-"""Figures as SVG in a page: text as text, greys that follow the page."""
+"""Figures as SVG in a page: text as text, greys that follow the page, ids of their own."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Attacks on the probes and heads of a run, judged by them and by others.
 
-Every figure of attacked clips is paired with that of the same clips as they were, at the threshold
-of the clean dev set as well. Judges score as `probe score` does, with smoothing too if that is
-given.
+Those attacked judge as in a white box, others as in a black box. Every figure of attacked clips is
+paired with that of the same clips as they were, at the threshold of the clean dev set as well.
+Judges score as `probe score` does, with smoothing too if that is given.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ from probing.serving.heads import choose_head
 class Attacks:
     """Figures of attacked clips, in per cent and points of EER.
 
-    run: that was attacked. names: of it and of the other judges, in their order.
+    run: that was attacked.
+    names: of it and of the other judges, in their order.
     table: a row an attack, its source, its judge and a way of scoring, `clean` rows first: source
         and source_head; judge, judge_head; access (`white box`, `other head` of the same backbone,
         `other backbone`); attack (`pgd-8`), method, eps; smooth (copies, 0 for none); then what
@@ -62,10 +63,12 @@ class Attacks:
         false_alarm at the threshold of the clean dev set, ...; success (share of the clips that
         were decided right and are not any more), loss and loss_rise (cross-entropy of the true
         class by the score, nats), snr_db (of the change, mean over clips).
-    trials: the clips, with label, speaker and attack. left_out: name -> why, of clips that were
-    drawn and not used. smoothing: of the rows with copies. adaptive: whether the attacks knew of
-    it. cost: how many times as long smoothed scores took; None without smoothing. kept: (head,
-    attack) -> name -> samples, of the attacked clips; `clean` too; empty unless kept.
+    trials: the clips, with label, speaker and attack.
+    left_out: name -> why, of clips that were drawn and not used.
+    smoothing: of the rows with copies.
+    adaptive: whether the attacks knew of it.
+    cost: how many times as long smoothed scores took; None without smoothing.
+    kept: (head, attack) -> name -> samples, of the attacked clips; `clean` too; empty unless kept.
     """
 
     run: LoadedRun
@@ -211,7 +214,8 @@ def _clean_scores(
 class _Work:
     """Every attack on every head of a judge.
 
-    bonafide: of each clip, in their order. smoothing: what adaptive attacks know of.
+    bonafide: of each clip, in their order.
+    smoothing: what adaptive attacks know of.
     """
 
     judge: Judge

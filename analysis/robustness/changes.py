@@ -21,7 +21,7 @@ Part = tuple[Cache, pd.DataFrame]  # a cache, and the rows of its utterances tha
 
 
 def pooled_changes(layer: int, clean: Part, view: Part) -> dict[str, float]:
-    """Noise-to-signal ratio (Wu et al. 2020) and cosine of pooled vectors by layer, means."""
+    """Noise-to-signal ratio (Wu et al. 2020) and cosine of pooled vectors, mean over utterances."""
     ratios, cosines = [], []
     for first in range(0, len(clean[1]), ROWS_AT_ONCE):
         x, y = (

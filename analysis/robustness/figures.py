@@ -73,8 +73,10 @@ class Robustness(RobustnessTable):
     """The table as it was measured.
 
     resampled: (layer, condition) -> (3, R) EERs, and rises of misses and of false alarms, on
-    resamples, 0 to 1. drawn: the resamples. left_out: trials of the run that some condition has
-    not. not_aligned: condition -> why its frames are not compared.
+        resamples, 0 to 1.
+    drawn: the resamples.
+    left_out: trials of the run that some condition has not.
+    not_aligned: condition -> why its frames are not compared.
     """
 
     resampled: dict[tuple[int, str], Rates]

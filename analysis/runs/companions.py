@@ -78,7 +78,7 @@ class Companion:
 
     @classmethod
     def read(cls, folder: Path) -> Companion:
-        """That in a folder.
+        """The companion in a folder.
 
         Raises:
             ProbeError: there is none, or its record cannot be read.

@@ -36,7 +36,8 @@ LEGEND = (
 class Comparison:
     """What was found about several runs.
 
-    runs: those compared. head: whose scores: `linear` or a head.
+    runs: those compared.
+    head: whose scores: `linear` or a head.
     table: one row a run, the best first: layers, best_layer (chosen on dev), relative_depth, eer
         (or the metric of another target), low, high (%), rank, rank_low, rank_high, best (share of
         resamples where it is the best, %), gmacs (10^9 multiply-accumulates for 4 s of audio up to

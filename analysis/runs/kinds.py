@@ -36,6 +36,8 @@ def kind_of(path: Path) -> str | None:
 def expect(path: str | Path, *kinds: str) -> None:
     """Raise ProbeError where a path is none of the kinds of folder expected.
 
+    The message says what it is, and what takes that.
+
     >>> expect("results/demo.run", RUN)
     """
     if kind_of(Path(path)) in kinds:
@@ -77,6 +79,8 @@ def expect_runs(paths: Sequence[Path]) -> None:
 
 def expect_file(path: Path) -> None:
     """Raise ProbeError where a score file was expected and there is none.
+
+    It is raised for a folder too; the message names the score files in it.
 
     >>> expect_file(Path("mine.csv"))
     """

@@ -61,13 +61,16 @@ class LoadedRun(Run):
 
     @property
     def utterances(self) -> dict[str, int]:
-        """A number for each part that tells one set of utterances from another."""
+        """A number for each part (train, dev, eval) that tells one set of utterances from another.
+
+        That of eval is of this corpus.
+        """
         known = self.record.utterances
         return {name: known[self.part(name) if name == "eval" else name] for name in PARTS}
 
     @cached_property
     def cache(self) -> Cache | None:
-        """The cache of the probes, where it was or beside the run; None where it is not there."""
+        """The cache of the probes, where it was or beside the run; None if it is in neither."""
         try:
             return find_cache(self, "train")
         except CacheMissing:
@@ -89,7 +92,9 @@ class LoadedRun(Run):
 
     @cached_property
     def layers_at_once(self) -> pd.DataFrame:
-        """What holds for all linear probes at once, on eval of the first corpus; if it is known.
+        """What holds for all linear probes at once, on eval of the first corpus.
+
+        No rows in runs of earlier versions.
 
         Columns: layer; low, high of the metric; excess over the layer chosen on dev with
         excess_low, excess_high, paired, above 0 if the layer is worse (its own: 0);
@@ -177,8 +182,8 @@ class LoadedRun(Run):
     ) -> pd.DataFrame:
         """EER of the linear probes by layer and by a condition, with 95 % intervals.
 
-        Those of a sweep that reports `by` are given as they are; others are computed from the
-        scores.
+        The intervals are over what those of the run are over. Rows of a sweep that reports `by` are
+        given as they are; others are computed from the scores.
 
         Args:
             column: `attack`, or any column of the corpus such as `codec`; see
@@ -251,7 +256,10 @@ class LoadedRun(Run):
 
     @property
     def summary(self) -> pd.Series[str]:
-        """The run on one line: backbone, corpus, layers, the layer chosen on dev, controls."""
+        """The run on one line: backbone, corpus, layers, the layer chosen on dev and its eval EER.
+
+        Its controls, the depth that is enough, the counts of eval and the cache follow.
+        """
         found = self.record.finding
         metric = self.metric
         depth = self.record.depth_finding
@@ -274,8 +282,9 @@ class LoadedRun(Run):
         )
 
     def _swept_by(self, column: str, split: str) -> pd.DataFrame:
-        """The rows of a sweep that reports `by`, the pooled ones first; none where it did
-        not.
+        """The rows of a sweep that reports by a column, the pooled ones first.
+
+        No rows if the sweep did not report by it.
         """
         if split == "dev":
             return pd.DataFrame()

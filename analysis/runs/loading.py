@@ -51,7 +51,10 @@ class Runs(Sequence[LoadedRun]):
 
     @property
     def names(self) -> list[str]:
-        """A name for each: its backbone, and where two have the same its folder too."""
+        """A name for each: its backbone, and where two have the same its folder too.
+
+        It is the path of the folder if two folders have one name.
+        """
         backbones = [run.backbone for run in self]
         folders = [(run.backbone, run.folder.resolve().name) for run in self]
         return [

@@ -1,4 +1,7 @@
-"""The commands that make a run again, with every option written out."""
+"""The commands that make a run again, with every option written out.
+
+So changed defaults do not matter.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,8 @@ NOT_FOLDERS = {"demo", *PACKAGED, *FEATURES}
 
 def commands(run: Run) -> str:
     """`probe extract` and `probe sweep` as they have to be typed to make a run again.
+
+    Folders are given by their names alone.
 
     >>> commands(Run("results/random.run")).splitlines()[0].startswith("probe extract random.cache")
     True
@@ -53,6 +58,8 @@ def commands(run: Run) -> str:
 
 def config(run: Run) -> dict[str, Any]:
     """What `probe sweep --config` takes to make a run again: name -> value.
+
+    Folders are given as they were recorded.
 
     >>> config(Run("results/demo.run"))["eval"]
     ['eval']
@@ -107,6 +114,8 @@ def _parts(run: Run, place: Callable[[str], str]) -> dict[str, Any]:
 def values_of(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a dataclass that have a value, by the names of their flags.
 
+    Lists of several parts are given as one text.
+
     >>> values_of(TargetOptions, {"target": "age", "labels": "", "min_count": 5})
     {'target': 'age', 'min_count': 5}
     """
@@ -142,6 +151,8 @@ def own_modules(run: Run) -> list[str]:
 
 def flags_of(kind: type, values: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     """The flags of a dataclass of options, each with its text, in the order of its fields.
+
+    `values` are as records hold them.
 
     >>> list(flags_of(TargetOptions, {"target": "age", "min_count": 5}))
     [('--target', 'age'), ('--min-count', '5')]

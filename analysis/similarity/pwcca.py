@@ -32,8 +32,9 @@ FLAT = 1e-10  # share of the largest variance of a direction below which it is r
 class Whitening:
     """What brings the rows (n, D) of a layer to r uncorrelated directions of variance 1.
 
-    mean: (D,). directions: (D, r). explained: (r, D), covariance of directions and units, for sums
-    of magnitudes.
+    mean: (D,).
+    directions: (D, r).
+    explained: (r, D), covariance of directions and units, for sums of magnitudes.
 
     >>> found = whitening(np.zeros(2), np.diag([4.0, 1.0]))
     >>> found.apply(np.array([[2.0, 0.0]])).round(3).tolist()
@@ -173,7 +174,9 @@ def whitening(mean: Matrix, covariance: Matrix, variance: float = 1.0) -> Whiten
 
 
 def projection_weighted(joint: Matrix, left: Whitening, right: Whitening) -> tuple[float, float]:
-    """PWCCA from the covariance (r, s) of two whitened layers, weighted by either.
+    """PWCCA from the covariance (r, s) of two whitened layers.
+
+    Returns that weighted by the left layer, and that weighted by the right one.
 
     >>> one = whitening(np.zeros(2), np.diag([4.0, 1.0]))
     >>> [round(score, 3) for score in projection_weighted(np.eye(2), one, one)]

@@ -63,6 +63,8 @@ def save_table(
 ) -> Path:
     """Write a table as .csv with every digit, or as .tex or .md as people read it.
 
+    The file is written whole or not at all.
+
     Args:
         table: without an index of its own; `reset_index()` brings one into columns.
         path: its suffix says what is written.

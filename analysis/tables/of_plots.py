@@ -34,6 +34,8 @@ WORDS |= {
 def in_words(table: pd.DataFrame, metric: Metric) -> pd.DataFrame:
     """A table of a figure with its columns called as people read them.
 
+    The column `cache` is left out: the caption names the caches.
+
     >>> from probing.targets.metrics import METRICS
     >>> in_words(
     ...     pd.DataFrame(columns=["best_layer", "eer", "dev_eer"]), METRICS["eer"]
@@ -165,7 +167,7 @@ def of_conditions(run: LoadedRun, by: str = "attack", split: str = "eval") -> pd
 
 
 def of_det(run: LoadedRun, by: str = "attack", split: str = "eval") -> pd.DataFrame:
-    """The same at the layer chosen on dev.
+    """As `of_conditions`, at the layer chosen on dev.
 
     >>> from analysis import load
     >>> list(of_det(load("results/demo.run")))[:2]
@@ -222,6 +224,8 @@ def of_localisation(run: LoadedRun, split: str = "eval") -> pd.DataFrame:
 def of_erasure(run: LoadedRun, split: str = "eval") -> pd.DataFrame:
     """removed, what is left of the layer chosen on dev, and the same of random directions.
 
+    The first has an interval.
+
     >>> from analysis import load
     >>> list(of_erasure(load("results/erased.run")))[:2]
     ['removed', 'erased']
@@ -259,6 +263,8 @@ def of_ranking(runs: Some) -> pd.DataFrame:
 
 def of_pareto(runs: Some) -> pd.DataFrame:
     """run, layer, 10^9 multiply-accumulates, metric with its interval.
+
+    Multiply-accumulates are missing where they were not measured.
 
     >>> from analysis import load
     >>> list(of_pareto([load("results/demo.run"), load("results/random.run")]))[:3]

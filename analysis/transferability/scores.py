@@ -29,7 +29,8 @@ class Spectrum:
     Eigenvalues and the solutions of (F'F + c)x = b cost next to nothing there, and finding Q is a
     fraction of the work of finding eigenvectors.
 
-    n: rows. counts: (C,) rows of each class.
+    n: rows.
+    counts: (C,) rows of each class.
     width: of the features; where they are fewer rows than columns, P below it is the rank.
     values: (P,) eigenvalues of F'F, ascending.
     diagonal, below: (P,) and (P - 1,) of T.
@@ -58,8 +59,9 @@ class Spectrum:
     def of(
         n: int, counts: NDArray[np.int64], width: int, second: Matrix, sums: Matrix, fourth: float
     ) -> Spectrum:
-        """That of the lower half of a second moment (P, P) and the sums of the classes (C, P) in
-        the same axes.
+        """The spectrum from second moments and sums, in the same axes.
+
+        `second` (P, P) is read in its lower half alone; `sums` (C, P) are those of the classes.
         """
         reflectors, diagonal, below, factors, _ = lapack.dsytrd(
             second, lower=1, lwork=BLOCK * len(second)
@@ -191,10 +193,10 @@ def shrinkage(s: Spectrum) -> tuple[float, float]:
 
 
 def h_score(s: Spectrum) -> float:
-    """H-score (Bao et al. 2019) with shrunk covariance (Ibrahim et al. 2022, equation 5).
+    """H-score (Bao et al., ICIP 2019) with a shrunk covariance.
 
     (1 - a) tr(S_a^-1 B), S_a the covariance shrunk by a, B that of the class means; features must
-    be centred.
+    be centred (Ibrahim et al., ECML 2022, equation 5).
 
     >>> second, sums = np.array([[4.0]]), np.array([[-2.0], [2.0]])
     >>> s = Spectrum.of(4, np.array([2, 2]), 1, second, sums, 4.0)
@@ -226,7 +228,7 @@ def coding_rate(second: Matrix, n: int) -> float:
 
 
 def transrate(s: Spectrum, class_rates: list[float]) -> float:
-    """TransRate (Huang et al., ICML 2022): coding rate of all rows less that of classes.
+    """TransRate (Huang et al., ICML 2022): coding rate of all rows less the mean over classes.
 
     The mean is weighted by the share of each class, as in the authors' experiments: unweighted, a
     class of a tenth of the rows has so much smaller a rate that shuffled labels score as

@@ -86,10 +86,10 @@ class ExitPolicy:
         )
 
     def leaves(self, log_odds: ArrayLike) -> NDArray[np.bool_]:
-        """Which utterances (N,) leave at the last of the first e exits, given calibrated scores (e,
-        N) of these.
+        """Which utterances (N,) leave at the last of the first e exits.
 
-        That they did not leave before is not asked.
+        `log_odds` (e, N) are calibrated scores of these exits. It is not checked that an utterance
+        did not leave before.
         """
         values = np.asarray(log_odds, np.float64)
         if len(values) == len(self.depths):
@@ -117,7 +117,7 @@ class ExitPolicy:
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> ExitPolicy:
-        """That of a record.
+        """The policy of a record.
 
         Raises:
             ValueError, KeyError, TypeError: it is not one.
@@ -232,7 +232,7 @@ def fit_policies(
 def _calibrated(positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> tuple[float, float]:
     """Slope and offset of an exit.
 
-    One whose scores are turned on dev knows nothing, and is made sure of nothing.
+    An exit whose scores are the wrong way round on dev knows nothing, and is made sure of nothing.
     """
     fitted = calibrate(positive, scores)
     if fitted.scales[0] > 0:

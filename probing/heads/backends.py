@@ -150,7 +150,10 @@ class MLP(BackEnd):
 
 
 class LSTM(BackEnd):
-    """One LSTM of 192, the mean of its valid outputs, Linear to two logits (Pan et al. 2024)."""
+    """A unidirectional LSTM of 192, its mean over valid frames, Linear to two logits.
+
+    As in Pan et al. 2024.
+    """
 
     def __init__(self, n: int, dim: int, frames: bool = True, outputs: int | None = None) -> None:
         super().__init__(n, dim, frames, outputs)

@@ -28,10 +28,12 @@ class MergeClassifier(ClassifierMixin, BaseEstimator):
     """A merge of layers and a back-end, trained as `probe sweep` trains one head on one depth.
 
     Args:
-        merge: one of `MERGES`. backend: one of `BACKENDS` that needs no frames.
+        merge: one of `MERGES`.
+        backend: one of `BACKENDS` that needs no frames.
         depth: layers it sees, the first so many; None all.
         seed: of the first weights, the order of utterances and the dev split.
-        learning_rate, weight_decay: of AdamW. epochs: at most.
+        learning_rate, weight_decay: of AdamW.
+        epochs: at most.
         dev_share: of the utterances (or groups), kept back to choose the epoch by.
 
     Attributes:

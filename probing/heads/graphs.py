@@ -60,11 +60,10 @@ class GraphAttention(nn.Module):
 
 
 class PairAttention(nn.Module):
-    """The same between the nodes of two graphs and within each, with weights w for each kind of
-    pair, and a master.
+    """`GraphAttention` between the nodes of two graphs and within each, with a master node.
 
-    The master node is Linear of the sum of nodes, each times softmax of w . tanh(Linear(x_i *
-    master)) / temperature, plus Linear of itself.
+    Each kind of pair has weights w of its own. The master node is Linear of the sum of nodes, each
+    times softmax of w . tanh(Linear(x_i * master)) / temperature, plus Linear of itself.
     """
 
     def __init__(self, n: int, n_inputs: int, n_outputs: int, temperature: float) -> None:

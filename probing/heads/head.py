@@ -1,4 +1,7 @@
-"""A trained head: one model, stored with its configuration, applied to layers of its width."""
+"""A trained head: one model, stored with its configuration, applied to layers of its width.
+
+It is stored as safetensors.
+"""
 
 from __future__ import annotations
 

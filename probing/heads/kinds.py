@@ -196,7 +196,7 @@ def import_heads(heads: Iterable[str]) -> None:
 def weighs_layers(head: str) -> bool:
     """Whether a head has weights or gates of its own for layers.
 
-    One of a module that is not imported is taken to.
+    A head of a module that is not imported is taken to have some.
 
     >>> weighs_layers("attentive-compact+linear"), weighs_layers("mean+linear")
     (True, False)

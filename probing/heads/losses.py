@@ -40,8 +40,8 @@ def class_weights(target: Target, recipe: Recipe) -> Tensor:
 def prior_log_odds(bonafide: Target, recipe: Recipe) -> float:
     """Log odds of bona fide in a training set as the loss counts it; 0 if both classes weigh alike.
 
-    A weighted cross-entropy is least at the log odds of that prior. Less this they are the
-    log-likelihood ratio (Bayes' rule), which costs such as Cllr and actDCF take scores for.
+    At the least of a weighted cross-entropy scores are log odds at that prior. Less its log odds
+    they are log-likelihood ratios (Bayes' rule), as costs such as Cllr and actDCF read scores.
 
     >>> prior_log_odds(np.array([True, False]), Recipe())
     0.0

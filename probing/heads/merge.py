@@ -85,13 +85,13 @@ class Merge(nn.Module):
         """Draw the parameters of each model by its own generator, whatever the other models are."""
 
     def rank(self, layers: Sequence[int]) -> None:
-        """Take the layers in the order of their probes alone, best first; for merges that select.
+        """Take the order of layers by their probes alone, best first; for merges that select.
 
-        Called before a training, if these are known.
+        Called before a training, if that order is known.
         """
 
     def learn(self, n_before: int) -> None:
-        """Take how many utterances were learned from before a batch; for merges that draw anew.
+        """Take how many utterances a training has learned from so far; for merges that draw anew.
 
         Called before each batch of a training.
         """

@@ -12,9 +12,10 @@ EPSILON = 1e-8
 
 
 class StackOptimizer:
-    """AdamW (Loshchilov & Hutter, ICLR 2019) with a rate and a weight decay a model of a stack.
+    """AdamW (Loshchilov & Hutter, ICLR 2019) of a stack.
 
-    What decays is `HeadStack.decaying`. A model that is not `active` stays as it is.
+    Each model has a learning rate and a weight decay of its own. What decays is
+    `HeadStack.decaying`. A model that is not `active` stays as it is.
     """
 
     def __init__(self, stack: HeadStack) -> None:

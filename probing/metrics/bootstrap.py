@@ -90,7 +90,7 @@ class _Sorted:
         return self.rates_of(counts[:, self.cluster].astype(np.float64))
 
     def rates_of(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The same of how often each trial (R, N) counts."""
+        """Equal error rates (R,) of resamples by how often each trial (R, N) counts."""
         bonafide = np.add.reduceat(np.where(self.bonafide, weights, 0.0), self.starts[:-1], axis=1)
         spoof = np.add.reduceat(np.where(self.bonafide, 0.0, weights), self.starts[:-1], axis=1)
         return eer_of_counts(bonafide, spoof)
@@ -103,8 +103,8 @@ class _Sorted:
 class _Window:
     """The distinct scores between which the rates of nearly every resample cross.
 
-    Misses less false alarms at a score vary over resamples with the variance of a ratio of cluster
-    sums.
+    Everything below is summed up. Misses less false alarms at a score vary over resamples with the
+    variance of a ratio of cluster sums.
     """
 
     def __init__(self, trials: _Sorted) -> None:

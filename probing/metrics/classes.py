@@ -21,9 +21,11 @@ SUMS_AT_ONCE = 4_000_000  # values of a table in memory at once
 class ClassFigures:
     """What a probe of M classes reached on N trials.
 
-    macro_f1: mean over the classes of the trials of their F1. balanced_accuracy: mean of their
-    recalls. accuracy. cross_entropy: mean of -log2 of the probability given to the true class, in
-    bits. entropy: the same of a predictor that sees no input and knows the shares of training.
+    macro_f1: mean over the classes of the trials of their F1.
+    balanced_accuracy: mean of their recalls.
+    accuracy: share of the trials that were taken for their class.
+    cross_entropy: mean of -log2 of the probability given to the true class, in bits.
+    entropy: the same of a predictor that sees no input and knows the shares of training.
 
     >>> round(class_figures([0, 1, 1], np.eye(2)[[0, 1, 0]]).accuracy, 3)
     0.667

@@ -59,7 +59,7 @@ class Clusters:
     attacks: NDArray[np.object_] | None = field(default=None, repr=False)
 
     def take(self, rows: NDArray[np.intp]) -> Clusters:
-        """Those of some of the trials."""
+        """The clusters of some of the trials."""
         return Clusters(
             tuple(replace(factor, values=factor.values[rows]) for factor in self.factors),
             None if self.ids is None else self.ids[rows],

@@ -1,7 +1,8 @@
-"""Detection costs of ASVspoof 5 track 1 (evaluation plan, 2024, section 4), and accuracy.
+"""Detection costs of ASVspoof 5 track 1, and accuracy.
 
-minDCF and actDCF are normalised by the better of accepting everything and rejecting everything.
-actDCF and Cllr read scores as natural log-likelihood ratios of bona fide against spoof.
+The costs are those of Wang et al., ASVspoof 5 evaluation plan, 2024, section 4. minDCF and actDCF
+are normalised by the better of accepting everything and rejecting everything. actDCF and Cllr read
+scores as natural log-likelihood ratios of bona fide against spoof.
 """
 
 from dataclasses import dataclass
@@ -92,10 +93,10 @@ def act_dcf(bonafide: ArrayLike, scores: ArrayLike, costs: Costs = ASVSPOOF5) ->
 
 
 def cllr(bonafide: ArrayLike, scores: ArrayLike) -> float:
-    """Cost of log-likelihood ratios in bits (Brümmer & du Preez, CSL 20, 2006, equation 33).
+    """Cost of log-likelihood ratios (Cllr), in bits.
 
-    0 is perfect, 1 is what scores of 0 everywhere cost; infinite scores on the wrong side cost
-    infinity.
+    Brümmer & du Preez, Computer Speech & Language 20, 2006, equation 33. 0 is perfect, 1 is what
+    scores of 0 everywhere cost; infinite scores on the wrong side cost infinity.
 
     Args:
         bonafide: (N,) true for bona fide trials.

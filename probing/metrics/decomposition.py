@@ -89,7 +89,7 @@ def conditions(
 ) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
     """Each condition, the value of every factor or `pooled`, with its trials.
 
-    Those without spoofs are left out.
+    Conditions without spoofs are left out.
 
     Args and errors: as `decompose`.
     """
@@ -158,7 +158,7 @@ def rates_in(
 ) -> AsvRates | None:
     """Error rates of verification in a condition.
 
-    None if it has no such trials, or no columns that say so.
+    None if it has no such trials, or there are no columns to tell them by.
     """
     if asv is None or any(name not in asv for name in wanted):
         return None

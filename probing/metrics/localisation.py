@@ -57,7 +57,8 @@ class LocalisationFigures:
     """What was found of the spoofed time at one threshold; a figure without a denominator is 0.
 
     precision: share of what was called spoofed that is.
-    recall: share of what is spoofed that was called so. f1: their harmonic mean.
+    recall: share of what is spoofed that was called so.
+    f1: their harmonic mean.
     threshold: scores below it are called spoofed.
 
     >>> LocalisationFigures(precision=1.0, recall=0.5, f1=2 / 3, threshold=0.0).recall

@@ -18,8 +18,10 @@ class NumberFigures:
     """What a probe of a number reached on N trials.
 
     r2: 1 - sum of squared errors / sum of squares about the mean of these trials; below 0 if worse
-    than that mean. spearman: rank correlation; NaN if predictions do not vary. concordance: that of
-    Lin (Biometrics 45, 1989). mean_absolute_error: in the target's own unit.
+        than that mean.
+    spearman: rank correlation; NaN if predictions do not vary.
+    concordance: that of Lin (Biometrics 45, 1989).
+    mean_absolute_error: in the target's own unit.
 
     >>> number_figures([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]).r2
     1.0

@@ -76,7 +76,7 @@ class Resamples:
 
     @property
     def scarcest(self) -> str:
-        """That unit: `speaker`, `attack`, `utterance`."""
+        """The unit whose clusters are `fewest`: `speaker`, `attack`, `utterance`."""
         named = [
             (size, name)
             for one in self.levels
@@ -266,7 +266,10 @@ def _drawn(
 
 
 def _empty(parts: list[NDArray[np.int64]], levels: Levels) -> NDArray[np.intp]:
-    """The resamples in which no trial of a class was drawn."""
+    """The resamples in which no trial of a class was drawn.
+
+    There the class has none of the combinations of values that were drawn.
+    """
     step = max(1, 1_000_000 // levels.n_cells)
     drawn = [
         _product([part[i : i + step] for part in parts], levels).any(1)

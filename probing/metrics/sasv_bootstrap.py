@@ -1,4 +1,7 @@
-"""Figures of spoofing-robust speaker verification on the resamples of a bootstrap."""
+"""Figures of spoofing-robust speaker verification on the resamples of a bootstrap.
+
+Trials are sorted once; a resample only counts them.
+"""
 
 from collections.abc import Iterator
 from math import sqrt

@@ -7,7 +7,7 @@ FINEST = {torch.float32: 5e-7, torch.float64: 1e-13}  # the gradient that roundi
 
 
 class Features:
-    """Features (N, P) of a layer, standardised, a column of ones, and what preconditions a fit."""
+    """Standardised features (N, P) of a layer, a column of ones, and what preconditions a fit."""
 
     def __init__(self, x: torch.Tensor) -> None:
         self.x = x
@@ -24,7 +24,10 @@ class Features:
         return coordinates
 
     def margins(self, u: torch.Tensor, labelling: torch.Tensor) -> torch.Tensor:
-        """Log odds (Q, N) of weights and biases (Q, P + 1); labellings (Q,) ascend."""
+        """Log odds (Q, N) of weights and biases (Q, P + 1) of problems.
+
+        `labelling` (Q,) is that of each problem, ascending.
+        """
         return (u[:, :-1].to(self.x.dtype) @ self.x.T).to(u.dtype).add_(u[:, -1:])
 
     def gradients(self, slopes: torch.Tensor, labelling: torch.Tensor) -> torch.Tensor:

@@ -102,7 +102,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
 def folded(scaling: Scaling, solution: Solution) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Weights (K, S, P) and biases (K, S) of one layer for features as they are.
 
-    They have an M before P if there are M classes.
+    With M classes (K, S, M, P) and (K, S, M).
     """
     weight, bias = scaling.fold(solution.weight, solution.bias)
     return weight[0].numpy(), bias[0].numpy()

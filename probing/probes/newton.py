@@ -31,7 +31,7 @@ class Loss(Protocol):
     """The loss of Q problems, each of which has C margins a row: margins are (Q, C, N)."""
 
     def of(self, chosen: torch.Tensor) -> Loss:
-        """That of some of the problems."""
+        """The loss of some of the problems."""
 
     def values(self, margins: torch.Tensor) -> torch.Tensor:
         """The loss of each problem, (Q,)."""

@@ -1,4 +1,4 @@
-"""Reproductions of published tables: the steps, what they need, and both figures."""
+"""Reproductions of published tables: the steps, their needs, measured and published figures."""
 
 from __future__ import annotations
 

@@ -13,6 +13,8 @@ from probing.runs import Run
 def compare(found: Run, backbone: str, tuned_figures: TunedFigures | None = None) -> pd.DataFrame:
     """Measured beside published figures, a row a system.
 
+    Systems that answer each other are below each other.
+
     Args:
         found: a run of `run`.
         backbone: as it was named.

@@ -71,7 +71,7 @@ class Reproduction:
 
     @property
     def heads(self) -> tuple[str, ...]:
-        """That are trained, the attentive one last."""
+        """The heads that are trained, the attentive one last."""
         return PAPER_HEADS if self.frames else HEADS
 
     def splits(self, corpus: str) -> list[str]:

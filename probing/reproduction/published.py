@@ -109,6 +109,6 @@ _NAMES = {
 def published_name(backbone: str) -> str | None:
     """What the papers call a backbone, from its hub id or the folder of its snapshot.
 
-    None if they have none of it.
+    None if they have no figures of it.
     """
     return _NAMES.get(backbone.rstrip("/").rsplit("/", 1)[-1].lower())

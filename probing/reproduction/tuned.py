@@ -1,4 +1,7 @@
-"""The tuned row of Pan et al. 2024: the backbone joins the head at epoch 10."""
+"""The tuned row of Pan et al. 2024: the backbone joins the head at epoch 10.
+
+Until then the head is trained on the frozen layers.
+"""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def mismatch(run: Run, cache: Cache, part: str = "") -> str:
     """Why a cache is not the one a run was made of; empty if it is.
 
     Compared are the recipe of the cache, and the checksums of the audio files of the utterances
-    that the run reports on. Runs of versions that kept no checksums are of the recipe alone.
+    that the run reports on. Runs without checksums are compared by the recipe alone.
 
     Args:
         run: a finished run.
@@ -100,7 +100,7 @@ def mismatch(run: Run, cache: Cache, part: str = "") -> str:
 
 
 def audio_identity(tables: Mapping[str, pd.DataFrame]) -> dict[str, int]:
-    """A number for each table of utterances that tells their audio files from others of these ids.
+    """A number for each table of utterances that tells its audio files from others of these ids.
 
     It is of the checksums that extraction keeps of the files; 0 if it kept none.
 

@@ -58,6 +58,7 @@ class LayerOfRun:
 class DepthOfRun:
     """The finding on depth: the head chosen on dev, the depth shown to be enough, and full depth.
 
+    depth: None if none is shown to be enough.
     margin: what a depth may be worse by, as `probing.sweep.margin` reads it.
     excess: by how much the depth is worse than full depth, paired.
     bound: the upper end of its one-sided interval in the terms of the margin; None where there is
@@ -150,7 +151,7 @@ class RunRecord(dict[str, Any]):
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """That of the cache."""
+        """The fingerprint of the cache."""
         return dict(self["fingerprint"])
 
     def intervals_of(self, part: str) -> str:

@@ -76,7 +76,7 @@ class Run:
         Args:
             experiment: as `layer`.
             split: eval or dev.
-            corpus: one of those evaluated on; default the first. Dev has none.
+            corpus: one of those evaluated on; default the first; without effect on dev.
 
         Raises:
             ProbeError: the run did not evaluate on such a corpus.

@@ -1,7 +1,7 @@
 """Simultaneous intervals: those of all layers of a run hold at once, whichever is picked.
 
-If 13 intervals at 95 % each hold by themselves, one or another misses often. These are wider, by
-what the largest deviation among the layers needs on the same resamples (see
+With 13 intervals that each hold at 95 % by themselves, one or another misses often. These are
+wider, by what the largest deviation among the layers needs on the same resamples (see
 `probing.metrics.simultaneous_level`).
 """
 
@@ -48,7 +48,7 @@ def layer_bands(run: Run, part: str = "eval") -> pd.DataFrame:
 
 
 def layer_gains(run: Run, other: Run, part: str = "eval") -> pd.DataFrame:
-    """By how much each layer is better than that of another run, as one of random weights.
+    """By how much each layer is better than the same layer of another run, as a random twin.
 
     Args:
         run: a finished run; resamples and seed are those of its sweep.

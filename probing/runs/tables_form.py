@@ -18,7 +18,7 @@ LARGEST = 1e100  # a figure beyond it cannot be drawn
 
 
 def check_results(results: pd.DataFrame, record: Mapping[str, Any]) -> None:
-    """Raise ValueError, naming the column, if a sweep of this record writes no such figures."""
+    """Raise ValueError, naming the column, if figures are not those of a sweep of this record."""
     import numpy as np
 
     lacking = [
@@ -164,7 +164,7 @@ def _check_rates(rows: pd.DataFrame, columns: Sequence[str]) -> None:
 
 
 def check_utterances(utterances: pd.DataFrame, is_spoofing: bool = True) -> None:
-    """Raise ValueError, naming the column, if a sweep writes no such table of utterances."""
+    """Raise ValueError, naming the column, if utterances are not as a sweep writes them."""
     from pandas.api.types import is_numeric_dtype
 
     for name in ("part", "utterance_id", "label", "speaker", "attack"):

@@ -1,8 +1,9 @@
 """Score files: one utterance a line, higher scores mean more bona fide.
 
 2019: `utterance attack key score`, the official form of ASVspoof 2019; the key is `bonafide` or
-`spoof` 2021: `utterance score`, that of ASVspoof 2021, where keys are secret 5: the same of
-ASVspoof 5, separated by a tab, under the header `filename`, `cm-score`
+    `spoof`.
+2021: `utterance score`, that of ASVspoof 2021, where keys are secret.
+5: the same of ASVspoof 5, separated by a tab, under the header `filename`, `cm-score`.
 
 These are written. A csv or tsv whose header names utterance_id and score is read as well, and
 without a header `utterance score key` in any order and `speaker utterance score key` (baseline of

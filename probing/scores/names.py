@@ -65,7 +65,10 @@ def is_csv(path: Path) -> bool:
 
 
 def check_score_file(file: Path, form: str | None = None, *, verdicts: bool = False) -> None:
-    """Raise OptionError if no score file of a form can be written under a name."""
+    """Raise OptionError if no score file of a form can be written under a name.
+
+    Call it before any work is done.
+    """
     check_form(form)
     if other := other_format(file):
         of_verdicts = f"; {' or '.join(VERDICT_FILES)} for verdicts" if verdicts else ""

@@ -1,4 +1,7 @@
-"""The score files of runs, read at the speed of a column store if they are ordinary."""
+"""The score files of runs, read at the speed of a column store.
+
+A file with anything out of the ordinary is read line by line instead.
+"""
 
 from pathlib import Path
 

@@ -25,7 +25,7 @@ SHARE = Syntax(
 
 
 def check_prior(prior: float) -> None:
-    """Raise OptionError if a prior of bona fide is none.
+    """Raise OptionError if a prior is no probability of bona fide between 0 and 1.
 
     >>> check_prior(1.0)
     Traceback (most recent call last):

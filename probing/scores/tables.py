@@ -1,4 +1,7 @@
-"""Tables of text as score files and protocols have them: blanks, tabs or csv, header or none."""
+"""Tables of text as score files and protocols have them: blanks, tabs or csv, header or none.
+
+They may be compressed, as .gz.
+"""
 
 import csv
 import math
@@ -116,7 +119,10 @@ def _order(orders: tuple[str, ...], rows: list[list[str]], path: Path) -> list[s
 
 
 def _fits(names: list[str], rows: list[list[str]], names_are_whole: bool = False) -> bool:
-    """Whether labels are labels and scores are numbers, and optionally no name is a fraction."""
+    """Whether labels are labels and scores are numbers.
+
+    With `names_are_whole` no utterance may have a fraction as its name.
+    """
     for name, column in zip(
         names, zip(*(row for row in rows if len(row) == len(names)), strict=True), strict=True
     ):
@@ -204,8 +210,11 @@ def refuse(
 
 @dataclass(frozen=True)
 class _Rows:
-    """Rows of a file. lines: their numbers. head: the first SCORED. fields: all, or none where
-    `words` has them all.
+    """Rows of a file.
+
+    lines: their numbers.
+    head: the first SCORED.
+    fields: all, or none where `words` has them all.
 
     Most files have as many words in every line. They are kept as one list, as a list a row costs
     most of the time.

@@ -14,7 +14,7 @@ from probing.targets.options import TargetOptions
 
 
 def configuration_of(options: SweepOptions, splits: dict[str, Split]) -> dict[str, Any]:
-    """What makes one run another."""
+    """The options, cache, utterances and audio of a sweep: what makes one run another."""
     cache = splits["train"].cache
     return {
         "options": _plain(options, splits),

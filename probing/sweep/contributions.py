@@ -159,8 +159,8 @@ def _changed(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Scores (L, N) without each layer, and (L, PERMUTATIONS, N) with each permuted.
 
-    The source is read twice side by side, in order and permuted, as no batch need hold more than a
-    few utterances.
+    It is permuted among all utterances. The source is read twice side by side, in order and
+    permuted, as no batch need hold more than a few utterances.
     """
     n_layers = len(head.layers)
     outputs = head.stack.outputs or 1

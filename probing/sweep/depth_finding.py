@@ -239,7 +239,8 @@ def find_depth(
 def excess_bound(resampled: NDArray[np.float64], resampled_full: NDArray[np.float64]) -> float:
     """Upper end of the one-sided 95 % interval of EER(depth) - EER(full).
 
-    Of a metric of which more is better, give both with their sign turned.
+    A larger excess is excluded. Of a metric of which more is better, give both with their sign
+    turned.
 
     >>> excess_bound(np.full(100, 0.12), np.full(100, 0.1)).__round__(3)
     0.02

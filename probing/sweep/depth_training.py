@@ -84,7 +84,10 @@ class DepthTraining:
         }
 
     def fit(self, ranking: Sequence[int], advance: Callable[[int, str], None]) -> list[FittedHead]:
-        """Train heads in groups that the memory holds; gives the best of each depth and seed."""
+        """Train heads in groups that the memory holds.
+
+        Returns the best on dev of each head, depth and seed.
+        """
         best: dict[tuple[str, int, int], tuple[float, FittedHead]] = {}
         for i, group in enumerate(_groups(self._stacks(ranking), self.memory_gb / 2)):
             checkpoint = self.folder / f"training-{i:03d}.pt"
@@ -246,7 +249,10 @@ class DepthTraining:
 
 
 def _groups(stacks: Sequence[HeadStack], memory_gb: float) -> Iterator[list[HeadStack]]:
-    """Groups of stacks that fit the memory together; each is one read of the data."""
+    """Groups of stacks whose parameters, moments and copies fit the memory together.
+
+    Each group is one read of the data.
+    """
     group: list[HeadStack] = []
     used = 0.0
     for stack in stacks:
@@ -266,7 +272,7 @@ def _chosen(
 ) -> list[tuple[int, float]]:
     """The model that is best on dev of each depth and seed, and its loss.
 
-    Among equals the first.
+    Among equals it is the first.
     """
     best: dict[tuple[int, int], tuple[float, int]] = {}
     for m, model in enumerate(stack.models):

@@ -30,10 +30,11 @@ def fit_depths(
     max_units: int = 50_000,
     advance: Callable[[int, str], None] = lambda done, note: None,
 ) -> list[FittedHead]:
-    """Train all heads x depths x seeds x constants; gives the best on dev of each but constants.
+    """Train all heads x depths x seeds x constants.
 
-    In a cross-validation they are trained without each fold and the next one, which they are chosen
-    on; their scores of `eval` are those of the heads trained without that fold.
+    Returns the best on dev of each head, depth and seed. In a cross-validation heads are trained
+    without each fold and the next one, which they are chosen on; their scores of `eval` are those
+    of the heads trained without that fold.
 
     Args:
         cache: with the tier asked for, and layers 1..L.

@@ -222,9 +222,8 @@ class ErasureFinding:
     def at_chance(self) -> int | None:
         """How many have to be removed until the layer is not shown to be better than chance.
 
-        None if all were too few.
-
-        0 where it is not to begin with.
+        None if it is better than chance after all rounds; 0 if it is not shown to be better to
+        begin with.
         """
         if self.level is None:
             return None

@@ -121,7 +121,7 @@ def best_on_dev(
     rows: dict[str, NDArray[np.bool_]] | None = None,
     task: Task = SPOOFING,
 ) -> list[Probe]:
-    """The best solution of each labelling on dev, of those for ascending strengths.
+    """The solution of each labelling that is best on dev, of those at ascending strengths.
 
     Weights (K, S, P) and biases (K, S) act on features as they are; the others, and what is
     returned, see `fit_probes`.
@@ -216,7 +216,10 @@ def solve_standardised(
 
 
 def labellings_at_once(task: Task, n_strengths: int, n: int) -> int:
-    """How many labellings are solved together; solvers hold the margins of all in copies."""
+    """How many labellings are solved together.
+
+    With many classes each has many margins, which solvers hold in copies.
+    """
     if task.name != CLASSES:
         return MOST_MARGINS
     return max(1, MOST_MARGINS // (n_strengths * len(task.classes) * n))

@@ -37,7 +37,10 @@ def open_source(split: Split, tier: str, recipe: Recipe, memory_gb: float, folde
 
 
 def unit_sources(split: Split) -> Iterator[tuple[NDArray[np.intp], PooledSource]]:
-    """The layers 1..L of all units of a part, a block at a time: their rows and source."""
+    """The layers 1..L of all units of a part, a block in memory at a time.
+
+    Yields the rows of a block, and where their layers are read from.
+    """
     layers = _layers(split)
     place = pd.Index(split.cache.utterances["utterance_id"].to_numpy(object)).get_indexer(
         split.table[CLIP]

@@ -124,7 +124,7 @@ class LayerProbing:
         return found
 
     def erase(self, probes: LayerProbes, chosen: int) -> None:
-        """Add the probes of what is left of each layer; with intervals at the chosen layer."""
+        """Add the probes of what is left of each layer, with intervals at the chosen layer."""
         options = self.data.options
         by_layer = erase_layers(
             self.data.splits,
@@ -271,7 +271,7 @@ class LayerProbing:
     def _trivial_of_units(
         self, features: Mapping[str, NDArray[np.float64]], fit: Callable[..., list[Probe]]
     ) -> Probe:
-        """The same of units, trained on no more of them than the probes of layers."""
+        """The probe on trivial features of units, trained on no more units than those of layers."""
         splits = self.data.splits
         most = self.data.options.target.max_units
         rows = {part: sampled(splits[part], most).rows for part in ("train", "dev")}

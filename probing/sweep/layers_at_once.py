@@ -16,7 +16,7 @@ from probing.sweep.results import Results
 def add_layers_at_once(
     results: Results, chosen: int, resampled: Mapping[int, NDArray[np.float64]]
 ) -> None:
-    """Add what holds for all layers at once on eval: each interval, and each excess.
+    """Add what holds for all layers at once on eval: intervals of the metric and of the excess.
 
     The excess over the layer chosen on dev is paired, positive if the layer is worse.
 

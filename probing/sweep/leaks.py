@@ -1,6 +1,6 @@
 """What two parts of a sweep share: persons, files, and audio of the same bytes.
 
-Also the classes of too few utterances.
+Classes of too few utterances are found here too.
 
 A probe that was trained or chosen on a person, or on the very recording, that it is measured on may
 know the person and not the task. Evaluation sets may share what they like with each other. A bona

@@ -43,7 +43,7 @@ def probe_layers(
     max_units: int = 50_000,
     controls: Sequence[dict[str, Split]] = (),
 ) -> Iterator[tuple[int, list[Probe], list[Probe]]]:
-    """Read and fit layer after layer, as many in parallel as there are cores and memory.
+    """Read and fit layer after layer, as many in parallel as cores and memory allow.
 
     Evaluation sets are read a block at a time, however large they are.
 
@@ -142,7 +142,7 @@ class _Sample:
 
 
 def sampled(split: Split, most: int) -> _Sample:
-    """All utterances of a part, or at most so many units inside them, drawn evenly."""
+    """All utterances of a part, or at most so many units inside them, drawn evenly over it."""
     rows = np.arange(len(split))
     if split.unit and split.folds is None and len(rows) > most:
         rows = np.sort(np.random.default_rng([len(rows), most]).permutation(len(rows))[:most])
@@ -222,10 +222,11 @@ def features_of(split: Split, layer: int, table: pd.DataFrame) -> NDArray[Any]:
 
 
 def beside(work: Callable[[T], R], items: Sequence[T], at_once: int) -> Iterator[R]:
-    """Results in order, of as many items in parallel as cores or `at_once`.
+    """Results in order, of at most `at_once` items in parallel, and no more than there are cores.
 
-    A core to itself is worth more to a solver than a share in all: its products are too small to be
-    split, and wait for each other where cores are busy with something else.
+    Cores are shared out evenly. A core to itself is worth more to a solver than a share in all: its
+    products are too small to be split, and wait for each other where cores are busy with something
+    else.
     """
     threads = torch.get_num_threads()
     at_once = max(1, min(at_once, threads, len(items)))
@@ -248,7 +249,10 @@ def beside(work: Callable[[T], R], items: Sequence[T], at_once: int) -> Iterator
 
 
 def working_bytes(n_train: int, n: int, p: int, item_size: int) -> int:
-    """About the most bytes that a layer takes: `n` utterances x `p` values, and its solution."""
+    """About the most bytes that a layer takes.
+
+    They are `n` utterances x `p` values as stored, and what solving needs.
+    """
     solving = (4 if n_train * p > MOST_FLOAT64 else 8) * (n_train * p + 8 * p * min(n_train, p))
     return item_size * n * p + solving + 3 * 8 * ROWS_AT_ONCE * p
 

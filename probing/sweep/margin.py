@@ -51,7 +51,7 @@ class Margin:
 
     @property
     def plain(self) -> float | str:
-        """As `of` reads it and run records hold it."""
+        """The margin as `of` reads it and run records hold it."""
         return f"{100 * self.value:g}{POINTS}" if self.points else self.value
 
     @overload
@@ -67,7 +67,7 @@ class Margin:
     def of_excess(
         self, depth: NDArray[np.float64], full: NDArray[np.float64], sign: float = 1.0
     ) -> NDArray[np.float64]:
-        """By how much figures (R,) are worse than those of full depth, in the terms of `value`.
+        """By how much figures (R,) are worse than those of full depth, in the terms of the margin.
 
         `sign` is 1 if lower figures are better, as of EER, and -1 if higher are.
         """

@@ -16,7 +16,8 @@ value, low, high: shares from 0 to 1, with the ends of the 95 % interval.
 
 Experiments:
 
-layer: a linear probe a layer. shuffled-labels, trivial-features: its controls.
+layer: a linear probe a layer.
+shuffled-labels, trivial-features: its controls.
 mlp, mlp-shuffled-labels: an MLP probe a layer and its control.
 depth: heads on layers 1..k.
 depth-excess: EER of a head on the first k layers less that of full depth, means over seeds, as
@@ -25,8 +26,9 @@ depth-excess: EER of a head on the first k layers less that of full depth, means
 contribution: what each layer contributes to a head, see `probing.sweep.contributions`.
 cost: parameters, multiply-accumulates and latency of a backbone of each depth.
 layer-at-once: the metric of the linear probe of each layer on eval, with intervals that hold for
-    all layers at once. layer-excess: by how much it is worse than that of the layer chosen on dev,
-    as `eer_excess`, paired, likewise.
+    all layers at once.
+layer-excess: by how much it is worse than that of the layer chosen on dev, as `eer_excess`, paired,
+    likewise.
 by-condition: EER of the probe of each layer, trained on everything, on the trials of a condition as
     the official packages take them: of an attack its spoofs and every bona fide trial, of a codec
     the trials of both classes. Each column alone, and all columns together.
@@ -37,12 +39,13 @@ unseen-attack: `condition` names the attack that a probe a layer was trained and
 by-class: of a target with classes, the `recall` of each layer, which has the class as condition.
 localisation: of frames that are bona fide or spoofed, see `probing.sweep.localisation`.
 erased: the figures of the probe of what is left of a layer after what probes read of it was
-    removed, in so many dimensions in all as the condition says: `erased=5`. erased-random: the same
-    after as many random ones (`seed`). The metric of the finding has an interval at the layer
-    chosen on dev.
+    removed, in so many dimensions in all as the condition says: `erased=5`. The metric of the
+    finding has an interval at the layer chosen on dev.
+erased-random: the same after as many random dimensions were removed (`seed`).
 control-task: of units with types, the figures of a probe against the labels of a control task, see
-    `probing.sweep.control_tasks`. selectivity: by how much the probe of a layer is better at its
-    task, mean over seeds, as `balanced_accuracy_selectivity`; paired, on the same resamples.
+    `probing.sweep.control_tasks`.
+selectivity: by how much the probe of a layer is better at its task than at the control task, mean
+    over seeds, as `balanced_accuracy_selectivity`; paired, on the same resamples.
 """
 
 from __future__ import annotations
@@ -122,7 +125,7 @@ class Results:
 
         Args:
             experiment: what was done.
-            layer: of the probe; None of one of no layer.
+            layer: of the probe; None if it is of no layer, as that on trivial features.
             probe: with scores of all parts.
             shifts: of `Refits`, if intervals include who was trained on.
 
@@ -327,7 +330,10 @@ class Results:
         return {"split": self.splits[part].name, "corpus": self.splits[part].corpus}
 
     def table(self) -> pd.DataFrame:
-        """The tidy table, one row a figure; numbers are missing where they mean nothing."""
+        """The tidy table, one row a figure.
+
+        `layer`, `depth` and `seed` are missing where they mean nothing.
+        """
         table = pd.DataFrame(self._rows).astype(
             {"layer": "Int64", "depth": "Int64", "seed": "Int64"}
         )

@@ -74,7 +74,7 @@ class Split:
     def take(self, rows: NDArray[Any]) -> Split:
         """Some of its trials, as numbers or (N,) true for those.
 
-        A part of a cross-validation becomes one as any other.
+        What is taken from a part of a cross-validation is a part like any other.
         """
         return replace(self, table=self.table.iloc[rows], target=self.target[rows], folds=None)
 
@@ -167,7 +167,7 @@ def identity(splits: dict[str, Split]) -> dict[str, int]:
 def renamed(cache: Cache) -> dict[str, str]:
     """New names of the columns of a cache that tables of a run add themselves.
 
-    Those made today have none.
+    Caches made today have no such columns.
     """
     names = list(cache.utterances.columns)
     taken = [name for name in ADDED if name in names]

@@ -226,9 +226,10 @@ def _are_views(one: Split, other: Split) -> bool:
 
 
 def _named(reports: Sequence[Split]) -> list[Split]:
-    """Evaluation sets by different names: the corpus, with split and cache if several are of it.
+    """Evaluation sets with names that differ.
 
-    The name of a corpus that was heard through a view says so.
+    The name is the corpus, with split and cache where several are of one corpus. That of a corpus
+    that was heard through a view says so.
     """
     views = [heard_as(split.cache.about) for split in reports]
     names = [

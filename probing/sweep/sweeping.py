@@ -128,7 +128,7 @@ def _findings(
     probes: LayerProbes,
     depth_finding: DepthFinding | None,
 ) -> dict[str, Any]:
-    """The findings by their names in the record; None of some that there are not.
+    """The findings by their names in the record; None for those that were not made.
 
     Adds to the results what rests on the layer that was chosen.
     """

@@ -63,7 +63,7 @@ class TrainingLog:
 def training_table(logs: Iterable[TrainingLog], recipe: Recipe, metric: Metric) -> pd.DataFrame:
     """The training of models that were chosen, one row an epoch.
 
-    Many are thinned to every n-th, and those kept.
+    A table of very many rows has only every n-th epoch, and those that were kept.
 
     Args:
         logs: of the models.

@@ -101,7 +101,7 @@ class AlignedUnits:
 
 
 def refuse_moved_time(cache: Cache) -> None:
-    """Raise ProbeError for a view in which labels in time are no longer where they were."""
+    """Raise ProbeError for a cache of a view that moves sound away from the times of labels."""
     view = (cache.about.get("options") or {}).get("view")
     moving = [one.name for one in Augmentation.of(view or "", "view") if one.moves_time]
     if moving:
@@ -116,7 +116,10 @@ def _measures(cache: Cache) -> list[str]:
 
 
 def _as_trials(units: pd.DataFrame, unit: str) -> pd.DataFrame:
-    """The units under ids of their own: a frame by its number, a segment by its place."""
+    """The units under ids of their own.
+
+    A frame has its number, a segment its place among those of its utterance.
+    """
     number = (
         units["first_frame"]
         if unit == "frame"

@@ -48,7 +48,7 @@ class Metric:
 
     @property
     def axis(self) -> str:
-        """As an axis is called: `EER (%)`.
+        """The label of an axis: `EER (%)`.
 
         >>> METRICS["balanced_accuracy"].axis, METRICS["r2"].axis
         ('balanced accuracy (%)', 'R²')
@@ -56,7 +56,7 @@ class Metric:
         return self.axis_of("")
 
     def axis_of(self, what: str) -> str:
-        """The same of something said after the name, as a split.
+        """The label of an axis with something after the name, as a split.
 
         >>> METRICS["eer"].axis_of(" on eval"), METRICS["r2"].axis_of(" by layer")
         ('EER on eval (%)', 'R² by layer')

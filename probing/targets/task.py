@@ -131,13 +131,13 @@ class Task:
         return trials.figures()[self.metric.name]
 
     def values(self, target: Values, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The same (M,) of scores (M, N, ...) of models, NaN where one is no number."""
+        """The metric (M,) of scores (M, N, ...) of models, NaN where a score is no number."""
         return np.array(
             [self.value(target, one) if np.isfinite(one).all() else np.nan for one in scores]
         )
 
     def loss(self, target: Values, scores: NDArray[np.float64]) -> float:
-        """The same, turned so that lower is better; infinite where a score is no number."""
+        """The metric turned so that lower is better; infinite where a score is no number."""
         return self.losses(target, scores)[0]
 
     def losses(self, target: Values, scores: NDArray[np.float64]) -> tuple[float, ...]:
@@ -163,7 +163,10 @@ class Task:
         metric: Metric | None = None,
         level: float = LEVEL,
     ) -> Interval:
-        """The interval of a figure: as an error rate's if it is a share, else by t."""
+        """The interval of a figure: as an error rate's if it is a share, else by t.
+
+        `metric` is by default that of the finding.
+        """
         metric = metric or self.metric
         if not metric.share:
             return figure_interval(
@@ -312,7 +315,7 @@ class Task:
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> Task:
-        """That of a run record.
+        """The task of a run record.
 
         >>> Task.of(SPOOFING.as_dict()) == SPOOFING
         True

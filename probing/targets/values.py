@@ -254,7 +254,7 @@ def numbered(
 def left_out(task: Task, values: pd.Series[str], used: NDArray[np.bool_]) -> dict[str, int]:
     """Why trials take no part -> how many.
 
-    A class that is not trained on has a reason of its own.
+    Trials of a class that is not trained on are counted under the name of the class.
     """
     without = int(values.isna().sum())
     found = {f"have no {task.target}": without} if without else {}

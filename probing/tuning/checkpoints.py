@@ -56,8 +56,8 @@ class _Number:
 class BestEpochs:
     """Which epochs' weights a recipe averages, and their files: `epoch-007.safetensors`.
 
-    The choice is that of `heads.averaging`, by dev loss: the lowest, or the epochs behind the
-    lowest.
+    Only epochs that are still among them have a file. The choice is that of `heads.averaging`, by
+    dev loss: the lowest, or the epochs behind the lowest.
     """
 
     def __init__(self, folder: Path, recipe: Recipe) -> None:

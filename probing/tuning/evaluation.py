@@ -53,7 +53,7 @@ class Evaluated:
 
     @classmethod
     def of(cls, record: Mapping[str, Any] | None) -> Evaluated | None:
-        """That of a record."""
+        """The figures that a record holds; None if `record` is None."""
         return None if record is None else cls(**record)
 
     @property

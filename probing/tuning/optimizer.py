@@ -120,7 +120,7 @@ class Optimizer:
     def _options(
         self, name: str, rate: float, parameters: Mapping[str, nn.Parameter], decaying: set[str]
     ) -> list[dict[str, Any]]:
-        """Those that decay, and those that do not."""
+        """The options of parameters that decay, and of those that do not."""
         split = {
             self._recipe.weight_decay: [one for key, one in parameters.items() if key in decaying],
             0.0: [one for key, one in parameters.items() if key not in decaying],

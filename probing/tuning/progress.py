@@ -18,9 +18,9 @@ LOG = "training.csv"
 class Progress:
     """How far a training is; a checkpoint holds it.
 
-    epoch: that are done, of head and backbone.
-    step: that are done of the next one.
-    loss: the sum of their losses.
+    epoch: epochs that are done, of head and backbone.
+    step: steps that are done of the next epoch.
+    loss: the sum of the losses of these steps.
     stopped: by the rule of the recipe.
     seconds: that it took.
     rows: of `training.csv`.

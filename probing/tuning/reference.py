@@ -1,4 +1,7 @@
-"""What a verdict needs beside a tuned head: scores of dev and eval, and the training clips."""
+"""What a verdict needs beside a tuned head: scores, and what training clips were like.
+
+The scores are those of dev and eval.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ MOST = 500  # training clips that are scored again, to know what they are like
 def tuned_reference(
     start: Start, head: Head, backbone: Backbone, of_eval: NDArray[np.float64] | None
 ) -> Reference | None:
-    """Scores of dev, and what training clips are like; None of another target than spoofing.
+    """Scores of dev and what training clips are like; None for targets other than spoofing.
 
     Args:
         start: what the tuning started from.

@@ -83,6 +83,8 @@ def from_run(
 ) -> Start:
     """Start from a head of a run, by default that of its finding.
 
+    The head was trained on the cache of the frozen backbone.
+
     Raises:
         ProbeError: no such head, or the run's cache or its audio is not there, or not what it was.
     """
@@ -117,6 +119,8 @@ def from_exported(
     folder: Path, run: Path | None, device: str, audio_root: Path | None, say: Callable[[str], None]
 ) -> Start:
     """Start from an exported model on the utterances of a run, or of what it was tuned on.
+
+    The model may be tuned or not.
 
     Raises:
         ProbeError: it is of another target, or does not say what it was tuned on.

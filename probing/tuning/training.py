@@ -35,7 +35,7 @@ WINDOW = 8  # parts of a split that are sorted by length together
 
 
 class Training:
-    """Trains a model; a killed training goes on and ends with the same weights.
+    """Trains a model; a killed training goes on from its folder and ends with the same weights.
 
     Args:
         model: trained in place.
@@ -166,7 +166,10 @@ class Training:
 
     @contextmanager
     def _drawn(self) -> Iterator[None]:
-        """Draw what is left out at random by the number of the step, and nothing else by it."""
+        """Make what is left out at random depend on the number of the step alone.
+
+        Nothing else depends on what is drawn there.
+        """
         if not self.model.backbone.regularization:
             yield
             return

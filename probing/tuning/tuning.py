@@ -1,6 +1,6 @@
 """Tuning: a run, or a backbone and a corpus, in; a folder as an export out.
 
-Its backbone learned with its head.
+The backbone in that folder was trained together with its head.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def tune(
 ) -> Tuned | None:
     """Train a backbone with its head; write both as `export` does.
 
-    A tuning that was killed goes on where it stopped, if it is started again.
+    A tuning that was killed goes on where it stopped if it is run again.
 
     Args:
         source: what to start from.

@@ -50,10 +50,14 @@ Labels = NDArray[np.bool_]
 class Kind:
     """A kind of corpus.
 
-    group: which part of the table. rate: true EER without ties. clusters: bona fide and spoof.
-    trials: a cluster, on average. step: scores are cut to multiples of it; 0 leaves them. uneven:
-    clusters differ in size as in a log-normal with sigma 0.7. attacks: number of attacks, crossed
-    with the spoofs' speakers. by: what is drawn.
+    group: which part of the table.
+    rate: true EER without ties.
+    clusters: bona fide and spoof.
+    trials: a cluster, on average.
+    step: scores are cut to multiples of it; 0 leaves them.
+    uneven: clusters differ in size as in a log-normal with sigma 0.7.
+    attacks: number of attacks, crossed with the spoofs' speakers.
+    by: what is drawn.
     """
 
     group: str
