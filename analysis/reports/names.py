@@ -91,7 +91,7 @@ def panel_name(ax: Axes) -> str:
 
 
 def measured(label: str) -> str:
-    """An axis' label without what it says of bands.
+    """The label of an axis without what it says of bands.
 
     >>> measured("EER (%) on eval; bands: 95 %")
     'EER (%) on eval'

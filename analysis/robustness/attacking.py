@@ -227,7 +227,7 @@ class _Work:
     machine: Machine
 
     def attacks(self) -> Iterator[tuple[Candidate, Attack, Clips]]:
-        """A head, an attack on it, and the clips under that."""
+        """Each head with each attack on it, and the clips under that attack."""
         attacks = self.options.attacks
         n_steps = sum(one.steps if one.method == "pgd" else 1 for one in attacks)
         total = len(self.heads) * n_steps * len(self.clips)

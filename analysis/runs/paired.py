@@ -108,9 +108,10 @@ def paired(
 
 
 def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """p-values (M,) adjusted by Holm's procedure: the i-th smallest times M - i, at most 1.
+    """p-values (M,) adjusted by Holm's procedure.
 
-    They are made non-decreasing: none is below that of a smaller p.
+    The i-th smallest (i from 0) is taken times M - i, at most 1, and none is below that of a
+    smaller p.
 
     >>> holm(np.array([0.01, 0.04, 0.03])).round(2).tolist()
     [0.03, 0.06, 0.06]

@@ -208,7 +208,7 @@ class LayerProbing:
             self.results.add_control_tasks(layer, probes[0], seeds, controls)
 
     def _add_scores(self, layer: int, probe: Probe) -> None:
-        """Add the scores of a layer, and where they say that utterances are spoofed, of frames."""
+        """Add the scores of a layer, and how well they localise if trials lie in time."""
         splits = self.data.splits
         add_scores(splits, self.writer, f"linear-layer-{layer:02d}", probe.scores)
         if localises(splits["train"]) and splits["train"].folds is None:

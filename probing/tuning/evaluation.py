@@ -91,7 +91,7 @@ class ScoredUtterances:
     """Utterances with the scores of a head.
 
     scores: (N,) or (N, M).
-    means: (N, D) over time of layer 1, if asked for.
+    means: (N, D) over time of layer 1, if they were to be kept; else empty.
     measures: of the audio, a row each.
     """
 

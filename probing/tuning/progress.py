@@ -44,7 +44,7 @@ class Progress:
         return f"epoch {self.epoch}{step}"
 
     def begins(self, n_steps: int, n_epochs: int) -> str:
-        """Where a training goes on, for people; of `n_steps` an epoch and `n_epochs`.
+        """Where a training goes on, for people; it has `n_epochs` of `n_steps` each.
 
         >>> Progress(epoch=2, step=3).begins(n_steps=10, n_epochs=5)
         'from epoch 3, step 4 of 10'
