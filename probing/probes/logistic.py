@@ -3,8 +3,8 @@
 Every problem is the one scikit-learn's LogisticRegression(C, class_weight="balanced") solves: of
 two classes
 
-    min over w, b of  C * sum_i s_i log(1 + exp(-y_i (w.x_i + b))) + |w|^2 / 2,     s_i = n / (2 n
-    of the class of i),
+    min over w, b of  C * sum_i s_i log(1 + exp(-y_i (w.x_i + b))) + |w|^2 / 2,
+    s_i = n / (2 n of the class of i),
 
 and of M classes, with a w and a b for each and s_i = n / (M n of the class of i),
 

@@ -159,7 +159,7 @@ def test_a_cache_of_nothing_but_failures_is_finished_and_empty(
         say=said.append,
     )
     assert (len(cache), cache.finished, len(cache.failures)) == (0, True, 1)
-    assert "1 of 1 utterances could not be used (1 empty)" in said[-1]
+    assert "1 of 1 utterance could not be used (1 empty)" in said[-1]
     assert "probe cache repair" in said[-1]
     assert verify(tmp_path / "c") == []
 
