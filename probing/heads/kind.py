@@ -109,7 +109,7 @@ class Kinds(Registry[K]):
 
         def registered(made_by: C) -> C:
             self._check(made_by, kind.name)
-            self.register(replace(kind, help=kind.help or _first_line(made_by), made_by=made_by))
+            self.register(replace(kind, help=kind.help or _summary(made_by), made_by=made_by))
             return made_by
 
         return registered
@@ -131,9 +131,7 @@ class Kinds(Registry[K]):
         made_by = imported(name)
         self._check(made_by, name)
         known = next((kind for kind in self.values() if kind.made_by is made_by), None)
-        return (
-            replace(known, name=name) if known else self.kind(name, _first_line(made_by), made_by)
-        )
+        return replace(known, name=name) if known else self.kind(name, _summary(made_by), made_by)
 
     def _check(self, made_by: Any, name: str) -> None:
         module, _, base = self.base.partition(":")
@@ -145,5 +143,7 @@ class Kinds(Registry[K]):
             )
 
 
-def _first_line(made_by: type) -> str:
-    return (made_by.__doc__ or made_by.__name__).strip().splitlines()[0]
+def _summary(made_by: type) -> str:
+    """The first paragraph of a class's docstring on one line, or its name if it has none."""
+    first = (made_by.__doc__ or made_by.__name__).strip().split("\n\n")[0]
+    return " ".join(first.split())

@@ -253,7 +253,11 @@ def test_what_frames_say_has_the_score_for_its_mean(halves: str, frames: bool, m
 def test_an_estimator_takes_a_registered_class(own: Path) -> None:
     @MERGES.own(MergeKind("even-own", layer_weights="fixed", linear=True))
     class Even(Merge):
-        """All layers, once."""
+        """All layers,
+        once.
+
+        Nothing of this is help.
+        """
 
         def gates(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
             return self.seen[:, None].expand(-1, len(x), -1)
