@@ -72,7 +72,7 @@ def snr_kinds(found: RobustnessTable) -> list[str]:
     >>> from analysis.robustness.stored import read_robustness
     >>> found = read_robustness(load("results/demo.run"), Path("results/demo.robustness"))
     >>> snr_kinds(found)
-    []
+    ['noise:white']
     """
     ratios = found.layers.dropna(subset="snr_db").groupby("kind", sort=False)["snr_db"].nunique()
     return [str(kind) for kind, n in ratios.items() if n > 1]
@@ -89,6 +89,13 @@ def snr_curve(found: RobustnessTable, kind: str, ax: Axes | None = None) -> Axes
 
     Raises:
         ProbeError: the kind is not there at two SNRs.
+
+    >>> from pathlib import Path
+    >>> from analysis import load
+    >>> from analysis.robustness.stored import read_robustness
+    >>> found = read_robustness(load("results/demo.run"), Path("results/demo.robustness"))
+    >>> snr_curve(found, "noise:white").get_ylabel()
+    'EER on eval (%)'
     """
     if kind not in snr_kinds(found):
         raise ProbeError(

@@ -37,7 +37,7 @@ def read_robustness(run: LoadedRun, folder: Path) -> RobustnessTable:
     >>> from analysis import load
     >>> found = read_robustness(load("results/demo.run"), Path("results/demo.robustness"))
     >>> [one.name for one in found.conditions]
-    ['noise:white@10']
+    ['noise:white@10', 'noise:white@0']
     """
     table = read_table(
         folder / "robustness.csv", (*RISES, "experiment", "condition", "kind", "at", "snr_db")

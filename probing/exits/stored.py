@@ -59,7 +59,7 @@ def write_exits(found: Exits, folder: Path) -> dict[str, Any]:
 
 
 def read_exits(folder: Path, figures: dict[str, Any]) -> Exits:
-    """What `write_exits` wrote, given what it returned.
+    """What `write_exits` wrote, given what it returned; see there for an example.
 
     Raises:
         ProbeError: a file is missing, or damaged.

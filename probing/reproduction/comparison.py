@@ -24,6 +24,10 @@ def compare(found: Run, backbone: str, tuned_figures: TunedFigures | None = None
         `source` (a paper, or `measured`), `backbone`, `system`, `depth`, and for every corpus the
         EER in per cent and its interval (empty where published), NaN where it was not measured;
         `seconds` and `memory_bytes` of a tuning.
+
+    >>> table = compare(Run("results/demo.run"), "embedded")
+    >>> sorted(set(table["source"]) & {"measured"}), {*CORPORA} <= {*table.columns}
+    (['measured'], True)
     """
     rows = []
     for one in PUBLISHED:
@@ -66,7 +70,13 @@ def compare(found: Run, backbone: str, tuned_figures: TunedFigures | None = None
 
 
 def peaks(found: Run, backbone: str) -> str:
-    """Where the layer weights of the weighted sum are largest, measured and published."""
+    """Where the layer weights of the weighted sum are largest, measured and published.
+
+    Empty for a run without a weighted sum.
+
+    >>> peaks(Run("results/demo.run"), "embedded")[:41]
+    'Largest weight of the weighted sum: layer'
+    """
     rows = found.results[
         (found.results["experiment"] == "contribution") & (found.results["metric"] == "weight")
     ]

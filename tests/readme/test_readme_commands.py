@@ -228,7 +228,7 @@ def with_other_runs(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
             cache = Cache("results/demo.cache")
             sweep(cache, Path(f"results/{name}.run"), options, say=lambda text: None)
     run_here(["exits", "results/demo.run", "--head", "linear"], folder)
-    run_here(["robustness", "results/demo.run", "--grid", "noise:white@10", "--no-heads"], folder)
+    run_here(["robustness", "results/demo.run", "--grid", "noise:white@10,0", "--no-heads"], folder)
     words = ["--layers", "1", "--method", "fgsm", "--eps", "8", "--clips", "4"]
     run_here(["attack", "results/demo.run", *words], folder)
     return folder
