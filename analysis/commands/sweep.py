@@ -109,13 +109,8 @@ def sweep(
     if folder is None:
         folder = Path(options.train.rpartition(":")[0]) if ":" in options.train else DEMO_CACHE
     run = run or _run_of(folder, options.target)
-    check_outside(run)
-    if not course.plan:
-        check_run_place(run)
-    import_heads(options.depths.heads)
+    _check_given(run, options, course)
     tables.check()
-    if course.track != "none":
-        import_module("probing.sweep.training_log").check_tracker(course.track)
     expect(folder, CACHE)
     others = _open_runs(course.compare)
     from cache import Cache
@@ -134,6 +129,21 @@ def sweep(
     else:
         made = sweeps.sweep_once(cache, run, options, splits=splits, **how)
     _show(made, others, tables)
+    _track(made, course)
+
+
+def _check_given(run: Path, options: SweepOptions, course: Course) -> None:
+    """Refuse a place for the run, heads and a tracker that cannot be, before a cache is opened."""
+    check_outside(run)
+    if not course.plan:
+        check_run_place(run)
+    import_heads(options.depths.heads)
+    if course.track != "none":
+        import_module("probing.sweep.training_log").check_tracker(course.track)
+
+
+def _track(made: "Run", course: Course) -> None:
+    """Write how heads were trained for the tracker that was named."""
     if course.track != "none":
         place = made.folder.with_name(f"{made.folder.name}.tracking")
         import_module("probing.sweep.training_log").track(made.folder, place)
