@@ -2,7 +2,7 @@
 
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,8 @@ from probing.extraction.machine import Machine
 from probing.progress import console, duration, progress_line, size
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from cache import Cache
 
 cache_app = typer.Typer(
@@ -36,60 +38,84 @@ def info(folder: CacheFolder, as_json: AsJson = False) -> None:
     """Say what is in a cache and how it was made."""
     expect(folder, CACHE)
     opened = import_module("cache").Cache(folder)
-    manifest = import_module("cache.manifest")
-    about = opened.about
     damage = _damage(opened)
-    left = opened.n_planned - len(opened) - len(opened.failures)
-    state = "damaged" if damage else "finished" if opened.finished else f"unfinished: {left} to go"
-    counted = {"split", "label"} <= set(opened.utterances.columns)
-    counts = opened.utterances.astype(str).groupby(["split", "label"]).size() if counted else None
+    counts = _counts(opened)
     if as_json:
-        known = {
-            "backbone": about.get("backbone"),
-            "corpus": about.get("corpus"),
-            "spec": about.get("corpus_spec"),
-        }
-        print_json(
-            {
-                "folder": str(folder),
-                "id": opened.id,
-                "finished": opened.finished,
-                "damage": damage or None,
-                **known,
-                "utterances": len(opened),
-                "planned": opened.n_planned,
-                "failures": len(opened.failures),
-                "seconds": float(opened.utterances["n_samples"].sum()) / 16_000,
-                "layers": list(opened.layers),
-                "dim": opened.dim,
-                "tiers": opened.tiers,
-                "bytes": opened.n_bytes,
-                "counts": [] if counts is None else counts.rename("utterances").reset_index(),
-                "fingerprint": opened.fingerprint,
-            }
-        )
+        print_json(_for_json(folder, opened, damage, counts))
         return
-    out.print(f"{folder}: {state}")
-    rows = {
+    out.print(f"{folder}: {_state(opened, damage)}")
+    for name, value in _for_terminal(opened).items():
+        out.print(f"{name:<14} {value}", markup=False)
+    if counts is not None:
+        print_counts(counts)
+    if damage:
+        console.print(damage, style="red", markup=False)
+
+
+def _state(opened: "Cache", damage: str) -> str:
+    """Whether a cache is whole, in words."""
+    if damage:
+        return "damaged"
+    if opened.finished:
+        return "finished"
+    left = opened.n_planned - len(opened) - len(opened.failures)
+    return f"unfinished: {left} to go"
+
+
+def _counts(opened: "Cache") -> "pd.DataFrame | None":
+    """The utterances of each split and label; None where a corpus has no such columns."""
+    if not {"split", "label"} <= set(opened.utterances.columns):
+        return None
+    sizes = opened.utterances.astype(str).groupby(["split", "label"]).size()
+    return sizes.rename("utterances").reset_index()
+
+
+def _seconds(opened: "Cache") -> float:
+    """Seconds of audio in a cache."""
+    return float(opened.utterances["n_samples"].sum()) / 16_000
+
+
+def _for_json(
+    folder: Path, opened: "Cache", damage: str, counts: "pd.DataFrame | None"
+) -> dict[str, Any]:
+    """What `--json` prints of a cache."""
+    return {
+        "folder": str(folder),
+        "id": opened.id,
+        "finished": opened.finished,
+        "damage": damage or None,
+        "backbone": opened.about.get("backbone"),
+        "corpus": opened.about.get("corpus"),
+        "spec": opened.about.get("corpus_spec"),
+        "utterances": len(opened),
+        "planned": opened.n_planned,
+        "failures": len(opened.failures),
+        "seconds": _seconds(opened),
+        "layers": list(opened.layers),
+        "dim": opened.dim,
+        "tiers": opened.tiers,
+        "bytes": opened.n_bytes,
+        "counts": [] if counts is None else counts,
+        "fingerprint": opened.fingerprint,
+    }
+
+
+def _for_terminal(opened: "Cache") -> dict[str, Any]:
+    """What the terminal shows of a cache, by the name of each row."""
+    about = opened.about
+    layers = import_module("cache.manifest").describe_layers(opened.layers)
+    return {
         "backbone": about.get("backbone"),
         "corpus": f"{about.get('corpus')} ({about.get('corpus_spec')})",
         "utterances": f"{len(opened)} of {opened.n_planned}, "
         f"{len(opened.failures)} could not be used",
-        "audio": duration(float(opened.utterances["n_samples"].sum()) / 16_000),
-        "layers": f"{manifest.describe_layers(opened.layers)}, {opened.dim} wide",
+        "audio": duration(_seconds(opened)),
+        "layers": f"{layers}, {opened.dim} wide",
         "tiers": ", ".join(f"{tier} ({dtype})" for tier, dtype in opened.tiers.items()),
         "size": f"{size(opened.n_bytes)} in {several(len(opened.manifest.shards), 'shard')}",
         "fingerprint": opened.id,
-    }
-    for name, value in {
-        **rows,
         **{f"  {key}": value for key, value in opened.fingerprint.items()},
-    }.items():
-        out.print(f"{name:<14} {value}", markup=False)
-    if counts is not None:
-        print_counts(counts.rename("utterances").reset_index())
-    if damage:
-        console.print(damage, style="red", markup=False)
+    }
 
 
 def _damage(opened: "Cache") -> str:

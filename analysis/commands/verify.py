@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -35,25 +35,9 @@ def verify(
     """
     if (folder / MANIFEST).exists() or not folder.is_dir():
         return verify_cache(folder)
-    sealing = import_module("probing.sealing")
-    found = [name for name in sealing.RECORDS if (folder / name).is_file()]
-    if not found:
-        raise ProbeError(
-            f"{folder}: neither a cache nor a run nor an export ({MANIFEST}, "
-            f"{', '.join(sealing.RECORDS)})"
-        )
-    again = (
-        f"probe sweep CACHE {as_flag('out', str(folder))}"
-        if found[0] == "run.json"
-        else f"probe export RUN {quoted(folder)}"
-    )
-    advice = f"Restore them from a copy, or make it again: {again}"
-    try:
-        files = sealing.read_record(folder / found[0])[1]
-    except (OSError, ValueError, sealing.Damaged) as error:
-        what = getattr(error, "what", error)
-        out.print(f"{folder / found[0]}: damaged ({what}). {advice}", markup=False)
-        raise typer.Exit(1) from None
+    record = _record_of(folder)
+    advice = _how_to_mend(folder, record)
+    files = _files_of(folder, record, advice)
     if files is None:
         out.print(
             f"{folder}: made by a version that kept no checksums, so nothing can be compared",
@@ -62,8 +46,41 @@ def verify(
         return
     total = sum(n_bytes for n_bytes, _ in files.values())
     with progress_line("Verifying", total, "bytes") as line:
-        faults = sealing.faults_of(folder, found[0], line.advance) or []
+        faults = import_module("probing.sealing").faults_of(folder, record, line.advance) or []
     _conclude(folder, faults, total, advice)
+
+
+def _record_of(folder: Path) -> str:
+    """The name of the file that records what a run or an export is made of."""
+    records = import_module("probing.sealing").RECORDS
+    found = [name for name in records if (folder / name).is_file()]
+    if not found:
+        raise ProbeError(
+            f"{folder}: neither a cache nor a run nor an export ({MANIFEST}, {', '.join(records)})"
+        )
+    return str(found[0])
+
+
+def _how_to_mend(folder: Path, record: str) -> str:
+    """What to do about a damaged run or export."""
+    again = (
+        f"probe sweep CACHE {as_flag('out', str(folder))}"
+        if record == "run.json"
+        else f"probe export RUN {quoted(folder)}"
+    )
+    return f"Restore them from a copy, or make it again: {again}"
+
+
+def _files_of(folder: Path, record: str, advice: str) -> dict[str, Any] | None:
+    """Size and checksum of each file, as recorded, None if none are; exit where it is damaged."""
+    sealing = import_module("probing.sealing")
+    try:
+        files: dict[str, Any] | None = sealing.read_record(folder / record)[1]
+    except (OSError, ValueError, sealing.Damaged) as error:
+        what = getattr(error, "what", error)
+        out.print(f"{folder / record}: damaged ({what}). {advice}", markup=False)
+        raise typer.Exit(1) from None
+    return files
 
 
 def verify_cache(folder: Path) -> None:
