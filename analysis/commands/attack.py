@@ -2,11 +2,10 @@
 
 import csv
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-
-import typer
 
 from analysis.commands.arguments import CacheAudio, CorpusName, RunFolder
 from analysis.commands.folders import check_companion, check_second_folder
@@ -17,14 +16,42 @@ from analysis.runs.kinds import RUN, expect
 from cache.atomic import replaced_folder
 from probing.augmentation.smoothing import Smoothing
 from probing.extraction.machine import Machine
+from probing.options import option
 from probing.progress import console
 from probing.robustness.attacks import AttackOptions, check_adaptive
 
 if TYPE_CHECKING:
     from analysis.robustness import Attacks
+    from analysis.runs.loaded_run import LoadedRun
 
 MANIFEST = "manifest.csv"  # of the clips that are kept
 SHOWN = ["eer", "rise", "rise_low", "rise_high", "miss", "false_alarm", "success", "snr_db"]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders beside the attacked run: other runs that judge as well, and those written."""
+
+    against: tuple[Path, ...] = option(
+        (),
+        "A run of another backbone that judges as well; may be given again.",
+        metavar="RUN",
+        many=True,
+        is_path=True,
+    )
+    folder: Path | None = option(
+        None,
+        "Folder of table and pictures [default: NAME.attack].",
+        metavar="DIR",
+        flag="out",
+        is_path=True,
+    )
+    keep: Path | None = option(
+        None,
+        "Keep clips, clean and attacked, as wav with a manifest.",
+        metavar="DIR",
+        is_path=True,
+    )
 
 
 @with_options
@@ -33,22 +60,7 @@ def attack(
     options: AttackOptions,
     smoothing: Smoothing,
     machine: Annotated[Machine, Only("device", "batch_size")],
-    against: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="RUN", help="A run of another backbone that judges as well; may be given again."
-        ),
-    ] = None,
-    folder: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", metavar="DIR", help="Folder of table and pictures [default: NAME.attack]."
-        ),
-    ] = None,
-    keep: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Keep clips, clean and attacked, as wav with a manifest."),
-    ] = None,
+    places: Places,
     corpus: CorpusName = None,
     audio_root: CacheAudio = None,
 ) -> None:
@@ -64,17 +76,12 @@ def attack(
     probe attack moonshine.run --against whisper.run --layers 1,last --eps 8 --clips 32
     probe attack mine.run --method pgd --steps 20 --smooth 8 --noise-snr 20 --keep attacked
     """
-    folder = folder or companion_folder(run, "attack")
+    folder = places.folder or companion_folder(run, "attack")
     check_adaptive(options, smoothing)
-    _check_places([run, *(against or ())], folder, keep)
-    load = import_module("analysis.runs.loading").load
-    loaded = [load(one, corpus) for one in (run, *(against or ()))]
-    attacked = import_module("probing.robustness.attacked")
-    for one in loaded:
-        attacked.attacked_heads(one, options.layers, options.head)
-    find_cache = import_module("probing.runs").find_cache
-    audio_of = import_module("probing.corpora.cached").audio_of
-    audio_root = audio_of(find_cache(loaded[0], loaded[0].part("eval")), audio_root)
+    runs = [run, *places.against]
+    _check_places(runs, folder, places.keep)
+    loaded = _load(runs, corpus, options)
+    audio_root = _audio_of(loaded[0], audio_root)
     # from here on it takes seconds
     found = import_module("analysis.robustness").attack_run(
         loaded[0],
@@ -83,9 +90,31 @@ def attack(
         smoothing=smoothing,
         audio_root=audio_root,
         machine=machine,
-        keep=keep is not None,
+        keep=places.keep is not None,
     )
     _say_left_out(found, options.clips)
+    _conclude(found, folder, places.keep)
+
+
+def _load(runs: Sequence[Path], corpus: str | None, options: AttackOptions) -> "list[LoadedRun]":
+    """The runs, each of which has the layers and the head that are attacked."""
+    load = import_module("analysis.runs.loading").load
+    loaded = [load(one, corpus) for one in runs]
+    attacked = import_module("probing.robustness.attacked")
+    for one in loaded:
+        attacked.attacked_heads(one, options.layers, options.head)
+    return loaded
+
+
+def _audio_of(run: "LoadedRun", audio_root: Path | None) -> Path:
+    """The folder of the audio of the eval clips of a run."""
+    cache = import_module("probing.runs").find_cache(run, run.part("eval"))
+    folder: Path = import_module("probing.corpora.cached").audio_of(cache, audio_root)
+    return folder
+
+
+def _conclude(found: "Attacks", folder: Path, keep: Path | None) -> None:
+    """Write and print what was found, and say where it is."""
     sentence = import_module("analysis.robustness").sentence_of_attacks(found)
     pictures = _write(found, folder, sentence)
     if keep is not None:
