@@ -26,35 +26,41 @@ if TYPE_CHECKING:
     from cache import Cache
 
 
+GridOfConditions = Annotated[
+    str,
+    typer.Option(
+        metavar="GRID",
+        help="Conditions: transforms with ; between, their values with commas between, one "
+        "condition each; transforms as in probe extract with view.",
+    ),
+]
+TablesFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="DIR",
+        help="Folder of tables and pictures [default: NAME.robustness].",
+    ),
+]
+ViewsFolder = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Folder of the caches of conditions [default: NAME.views beside the cache].",
+    ),
+]
+WithHeads = Annotated[bool, typer.Option(help="Heads as well, beside the probes of layers.")]
+
+
 @with_options
 def robustness(
     run: RunFolder,
-    grid: Annotated[
-        str,
-        typer.Option(
-            metavar="GRID",
-            help="Conditions: transforms with ; between, their values with commas between, one "
-            "condition each; transforms as in probe extract with view.",
-        ),
-    ] = GRID,
-    folder: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="DIR",
-            help="Folder of tables and pictures [default: NAME.robustness].",
-        ),
-    ] = None,
-    views: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Folder of the caches of conditions [default: NAME.views beside the cache].",
-        ),
-    ] = None,
+    grid: GridOfConditions = GRID,
+    folder: TablesFolder = None,
+    views: ViewsFolder = None,
     corpus: CorpusName = None,
-    heads: Annotated[bool, typer.Option(help="Heads as well, beside the probes of layers.")] = True,
+    heads: WithHeads = True,
     audio_root: CacheAudio = None,
     seed: Seed = 0,
     *,
@@ -82,17 +88,26 @@ def robustness(
     import_module("probing.serving.candidates").known_heads(loaded, heads)
     analysis = import_module("analysis.robustness")
     clean = analysis.eval_cache(loaded)
-    robust = import_module("probing.robustness.views")  # from here on it takes seconds
-    table = _eval_table(loaded, clean)
-    made = robust.extract_views(
-        clean, conditions, table, machine, folder=views, seed=seed, audio_root=audio_root
+    # from here on it takes seconds
+    made = import_module("probing.robustness.views").extract_views(
+        clean,
+        conditions,
+        _eval_table(loaded, clean),
+        machine,
+        folder=views,
+        seed=seed,
+        audio_root=audio_root,
     )
     found = analysis.measure(loaded, clean, made, conditions, heads=heads)
+    _conclude(found, folder, {"grid": grid, "seed": seed})
+
+
+def _conclude(found: Robustness, folder: Path, options: dict[str, object]) -> None:
+    """Write and print what was found, and say where it is."""
+    analysis = import_module("analysis.robustness")
     layers = analysis.layers_table(found)
     sentence = analysis.sentence_of(found)
-    pictures = _write(
-        found, layers, sentence=sentence, folder=folder, options={"grid": grid, "seed": seed}
-    )
+    pictures = _write(found, layers, sentence=sentence, folder=folder, options=options)
     _print(found, layers, sentence)
     out.print(f"Picture: {' and '.join(map(str, pictures))}", markup=False)
     out.print(f"Results: {folder / 'robustness.csv'} and {folder / 'layers.csv'}", markup=False)
