@@ -1,5 +1,6 @@
 """The command `probe extract`."""
 
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +16,7 @@ from probing.corpora import load_corpus
 from probing.extraction.machine import Cluster, Machine
 from probing.extraction.options import Options
 from probing.labels import are_of_spoofing
-from probing.options import command_line, one_of
+from probing.options import command_line, one_of, option
 from probing.progress import console
 from probing.speakers import known_speakers
 
@@ -23,46 +24,57 @@ if TYPE_CHECKING:
     from probing.corpora import Corpus
 
 ENGINES = ("local", "ray")
+MadeCache = Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder of the cache.")]
+Splits = Annotated[
+    list[str] | None,
+    typer.Option("--split", help="Only this split; may be given again. Run again to add others."),
+]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Which share of the utterances is extracted, by whom, and whether at all.
+
+    >>> Job(engine="slurm")
+    Traceback (most recent call last):
+    cache.errors.OptionError: engine=slurm: expected local or ray
+    """
+
+    part: str | None = option(
+        None,
+        "Only share I of N, into DIR.part-I-of-N, for job arrays; then probe cache merge.",
+        metavar="I/N",
+    )
+    engine: str = option(
+        "local", "local, or ray: the GPUs or CPUs of a Ray cluster (pip extra 'ray')."
+    )
+    cluster: Cluster = field(default_factory=Cluster)
+    strict: bool = option(False, "Stop at the first utterance that cannot be used.")
+    dry_run: bool = option(
+        False,
+        "Say what it will take of disk and time on this machine; exit code 2 if too much.",
+    )
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise OptionError("engine", self.engine, f"expected {one_of(ENGINES)}")
+        if self.engine == "local" and self.cluster != Cluster():
+            raise ProbeError(
+                f"{argument('address')} and {argument('actors')} are of a Ray cluster. Add "
+                f"{argument('engine', 'ray')}, or leave them out."
+            )
 
 
 @with_options
 def extract(
-    folder: Annotated[
-        Path, typer.Argument(metavar="[DIR]", help="Folder of the cache.")
-    ] = DEMO_CACHE,
+    folder: MadeCache = DEMO_CACHE,
     corpus: CorpusSpec = "demo",
     audio_root: AudioRoot = None,
-    split: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--split", help="Only this split; may be given again. Run again to add others."
-        ),
-    ] = None,
+    split: Splits = None,
     *,
     options: Options,
     machine: Machine,
-    part: Annotated[
-        str | None,
-        typer.Option(
-            metavar="I/N",
-            help="Only share I of N, into DIR.part-I-of-N, for job arrays; then probe cache merge.",
-        ),
-    ] = None,
-    engine: Annotated[
-        str,
-        typer.Option(help="local, or ray: the GPUs or CPUs of a Ray cluster (pip extra 'ray')."),
-    ] = "local",
-    cluster: Cluster,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Stop at the first utterance that cannot be used.")
-    ] = False,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run",
-            help="Say what it will take of disk and time on this machine; exit code 2 if too much.",
-        ),
-    ] = False,
+    job: Job,
 ) -> None:
     """Run a backbone over a corpus once and cache every hidden layer.
 
@@ -76,14 +88,7 @@ def extract(
     probe extract wavlm.cache --engine ray --address auto ...      all GPUs of a Ray cluster
     probe extract wavlm.cache --part $TASK/8 ...                   one job of eight; then merge
     """
-    if engine not in ENGINES:
-        raise OptionError("engine", engine, f"expected {one_of(ENGINES)}")
-    if engine == "local" and cluster != Cluster():
-        raise ProbeError(
-            f"{argument('address')} and {argument('actors')} are of a Ray cluster. Add "
-            f"{argument('engine', 'ray')}, or leave them out."
-        )
-    share = None if part is None else Part.parse(part)
+    share = None if job.part is None else Part.parse(job.part)
     check_outside(folder, "folder")
     options.check_backbone()
     table = load_corpus(corpus, audio_root=audio_root, splits=split)
@@ -91,23 +96,43 @@ def extract(
     console.print(f"Loading {options.backbone} ...")
     from probing import extraction  # from here on it takes seconds
 
-    if dry_run:
+    if job.dry_run:
         extraction.rehearse(folder, table, options, machine, part=share)
         return
-    if engine == "ray":
+    _run(folder, table, options, machine, share=share, job=job)
+    _say_next(folder, table, options.frames, share)
+
+
+def _run(
+    folder: Path,
+    table: "Corpus",
+    options: Options,
+    machine: Machine,
+    *,
+    share: Part | None,
+    job: Job,
+) -> None:
+    """Extract, on this machine or on a cluster."""
+    from probing import extraction
+
+    if job.engine == "ray":
         extraction.extract_on_cluster(
             folder,
             table,
             options=options,
             machine=machine,
-            cluster=cluster,
+            cluster=job.cluster,
             part=share,
-            strict=strict,
+            strict=job.strict,
         )
     else:
-        extraction.extract(folder, table, options, machine, part=share, strict=strict)
+        extraction.extract(folder, table, options, machine, part=share, strict=job.strict)
+
+
+def _say_next(folder: Path, table: "Corpus", frames: bool, share: Part | None) -> None:
+    """Say which command the cache, or the part, is for."""
     console.print(
-        f"Next: {next_command(folder, table, options.frames)}"
+        f"Next: {next_command(folder, table, frames)}"
         if share is None
         else f"When all parts are done: probe cache merge {quoted(folder)}"
     )
