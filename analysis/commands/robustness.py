@@ -88,15 +88,10 @@ def robustness(
     import_module("probing.serving.candidates").known_heads(loaded, heads)
     analysis = import_module("analysis.robustness")
     clean = analysis.eval_cache(loaded)
-    # from here on it takes seconds
-    made = import_module("probing.robustness.views").extract_views(
-        clean,
-        conditions,
-        _eval_table(loaded, clean),
-        machine,
-        folder=views,
-        seed=seed,
-        audio_root=audio_root,
+    robust = import_module("probing.robustness.views")  # from here on it takes seconds
+    table = _eval_table(loaded, clean)
+    made = robust.extract_views(
+        clean, conditions, table, machine, folder=views, seed=seed, audio_root=audio_root
     )
     found = analysis.measure(loaded, clean, made, conditions, heads=heads)
     _conclude(found, folder, {"grid": grid, "seed": seed})
