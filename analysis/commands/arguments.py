@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from analysis.commands.completion import corpora, devices, heads_of_run
+from analysis.commands.completion import corpora, devices
 
 DEMO_CACHE = Path("results/demo.cache")
 
@@ -57,17 +57,6 @@ CacheAudio = Annotated[
 Seed = Annotated[int, typer.Option(help="Seed of what is drawn.")]
 
 CacheFolder = Annotated[Path, typer.Argument(metavar="CACHE", help="Folder of the cache.")]
-
-HeadName = Annotated[
-    str | None,
-    typer.Option(
-        "--head",
-        metavar="NAME",
-        autocompletion=heads_of_run,
-        help="As weighted-sum+linear-depth-06, linear-layer-06, or a kind, as weighted-sum+linear "
-        "[default: the one that the run's finding names].",
-    ),
-]
 
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print JSON, as analysis/README.md says, and no tables.")

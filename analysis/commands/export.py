@@ -1,41 +1,81 @@
 """The command `probe export`."""
 
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analysis.commands.arguments import Device, HeadName, RunFolder
+from analysis.commands.arguments import RunFolder
 from analysis.commands.folders import check_model_folder
+from analysis.commands.parameters import with_options
 from analysis.commands.printing import out
 from analysis.runs.kinds import RUN, expect
 from cache.errors import quoted
+from probing.options import option
 from probing.progress import console, status_line
 
+if TYPE_CHECKING:
+    from probing.runs import Run
+    from probing.serving import Exported
 
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What of a run is exported, and how.
+
+    >>> ExportOptions(depth=4).device
+    'cpu'
+    """
+
+    depth: int | None = option(
+        None, "Blocks of the backbone to keep [default: those of the run's finding, or all]."
+    )
+    head: str | None = option(
+        None,
+        "As weighted-sum+linear-depth-06, linear-layer-06, or a kind, as weighted-sum+linear "
+        "[default: the one that the run's finding names].",
+        metavar="NAME",
+    )
+    exits: Path | None = option(
+        None,
+        "exits.json of probe exits: the heads of its exits are written, and clips leave by its "
+        "policy.",
+        metavar="FILE",
+        is_path=True,
+    )
+    device: str = option("cpu", "auto (a GPU where there is one), cpu, cuda, cuda:1, xpu, mps.")
+    overwrite: bool = option(False, "Replace a model in DIR that was made otherwise.")
+
+    def check_for(self, run: "Run") -> None:
+        """Refuse what a run has not, or heads beside those of a policy, before a model is read."""
+        if self.exits is not None:
+            import_module("probing.serving.places").check_exits_alone(self.depth, self.head)
+        else:
+            candidates = import_module("probing.serving.candidates")
+            candidates.candidate(run, self.depth, self.head, least=1)
+
+    def write(self, run: "Run", folder: Path) -> "Exported":
+        """Export the run to a folder."""
+        policy = import_module("probing.exits").read_policy(self.exits) if self.exits else None
+        made: Exported = import_module("probing.serving").export(
+            run,
+            folder,
+            depth=self.depth,
+            head=self.head,
+            device=self.device,
+            exits=policy,
+            overwrite=self.overwrite,
+        )
+        return made
+
+
+@with_options
 def export(
     run: RunFolder,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="New folder.")],
-    depth: Annotated[
-        int | None,
-        typer.Option(
-            help="Blocks of the backbone to keep [default: those of the run's finding, or all]."
-        ),
-    ] = None,
-    head: HeadName = None,
-    exits: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="exits.json of probe exits: the heads of its exits are "
-            "written, and clips leave by its policy.",
-        ),
-    ] = None,
-    device: Device = "cpu",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a model in DIR that was made otherwise.")
-    ] = False,
+    options: ExportOptions,
 ) -> None:
     """Write the first blocks of a backbone, and the head trained on them, as one folder.
 
@@ -49,18 +89,11 @@ def export(
     """
     expect(run, RUN)
     check_model_folder(folder, "folder")
-    places = import_module("probing.serving.places")
-    places.check_place(folder)
+    import_module("probing.serving.places").check_place(folder)
     opened = import_module("probing.runs").Run(run)
-    if exits is not None:
-        places.check_exits_alone(depth, head)
-    else:
-        import_module("probing.serving.candidates").candidate(opened, depth, head, least=1)
+    options.check_for(opened)
     with status_line("Exporting"):
-        policy = import_module("probing.exits").read_policy(exits) if exits else None
-        made = import_module("probing.serving").export(
-            opened, folder, depth=depth, head=head, device=device, exits=policy, overwrite=overwrite
-        )
+        made = options.write(opened, folder)
     record = made.record
     out.print(
         f"{record['backbone']} with {record['head']}: eval EER {100 * record['eval_eer']:.1f} %",
