@@ -1,19 +1,77 @@
 """The command `probe inspect`."""
 
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analysis.commands.arguments import CacheAudio, Device
+from analysis.commands.arguments import Pictured
 from analysis.commands.files import PICTURES, TABLES, check_suffix, save
+from analysis.commands.parameters import with_options
 from analysis.commands.printing import out
 from analysis.runs.kinds import EXPORT, RUN, expect, kind_of
 from cache.errors import CacheMissing
+from probing.options import option
 from probing.progress import console, status_line
 
+if TYPE_CHECKING:
+    from analysis.inspection import Inspection
 
+
+@dataclass(frozen=True)
+class InspectOptions:
+    """Which head speaks, where an id is looked up, and what is drawn beside.
+
+    named: the head, see `probing.serving.choose_head`.
+    folder: of the cache.
+
+    >>> InspectOptions(named="linear-layer-06").device
+    'cpu'
+    """
+
+    named: str | None = option(
+        None,
+        "As weighted-sum+linear-depth-06 or linear-layer-06 [default: as probe score].",
+        metavar="NAME",
+        flag="head",
+    )
+    folder: Path | None = option(
+        None,
+        "Where ids are looked up [default: the run's].",
+        metavar="DIR",
+        flag="cache",
+        is_path=True,
+    )
+    audio_root: Path | None = option(
+        None, "Folder of the cache's audio [default: where it was].", is_path=True
+    )
+    labels: Path | None = option(
+        None,
+        "Alignments that say what is where, as of probe sweep; drawn too.",
+        metavar="FILE",
+        is_path=True,
+    )
+    label_tier: str | None = option(None, "Tier of TextGrids.", metavar="NAME")
+    device: str = option("cpu", "auto (a GPU where there is one), cpu, cuda, cuda:1, xpu, mps.")
+
+    def find(self, where: Path, utterance: str) -> "Inspection":
+        """What the head of a run or an exported model says of an utterance."""
+        found: Inspection = import_module("analysis.inspection").inspect(
+            where,
+            utterance,
+            head=self.named,
+            cache=self.folder,
+            audio_root=self.audio_root,
+            labels=self.labels,
+            label_tier=self.label_tier,
+            device=self.device,
+        )
+        return found
+
+
+@with_options
 def inspect(
     where: Annotated[
         Path, typer.Argument(metavar="RUN", help="A run, or a folder of probe export.")
@@ -21,39 +79,8 @@ def inspect(
     utterance: Annotated[
         str, typer.Argument(metavar="AUDIO_OR_ID", help="An audio file, or an id of the cache.")
     ],
-    file: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="FILE",
-            help="Picture (.png, .svg, .pdf) or table (.csv, .parquet); - is csv.",
-        ),
-    ],
-    head: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="As weighted-sum+linear-depth-06 or linear-layer-06 [default: as probe score].",
-        ),
-    ] = None,
-    folder: Annotated[
-        Path | None,
-        typer.Option(
-            "--cache", metavar="DIR", help="Where ids are looked up [default: the run's]."
-        ),
-    ] = None,
-    audio_root: CacheAudio = None,
-    labels: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Alignments that say what is where, as of probe sweep; drawn too."
-        ),
-    ] = None,
-    label_tier: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Tier of TextGrids.")
-    ] = None,
-    device: Device = "cpu",
+    file: Pictured,
+    options: InspectOptions,
 ) -> None:
     """Show which part of an utterance speaks for bona fide or for spoof.
 
@@ -67,25 +94,16 @@ def inspect(
     check_suffix(file, (*PICTURES, *TABLES))
     expect(where, RUN, EXPORT)
     if not Path(utterance).is_file():
-        _check_audio(where, folder, audio_root)
+        _check_audio(where, options.folder, options.audio_root)
     with status_line("Inspecting"):
-        module = import_module("analysis.inspection")
-        found = module.inspect(
-            where,
-            utterance,
-            head=head,
-            cache=folder,
-            audio_root=audio_root,
-            labels=labels,
-            label_tier=label_tier,
-            device=device,
-        )
+        found = options.find(where, utterance)
     out.print(
         f"{found.head}: {found.utterance}, log odds of bona fide {found.score:z.2f}", markup=False
     )
     if found.note:
         console.print(f"Note: {found.note}.", markup=False)
-    save(file, lambda: module.activation_picture(found)[0], found.activation)
+    picture = import_module("analysis.inspection").activation_picture
+    save(file, lambda: picture(found)[0], found.activation)
 
 
 def _check_audio(where: Path, folder: Path | None, audio_root: Path | None) -> None:
