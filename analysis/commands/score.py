@@ -1,14 +1,13 @@
 """The command `probe score`."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analysis.commands.arguments import AudioRoot, Device
 from analysis.commands.files import is_output, written_out
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import out, print_json
@@ -16,6 +15,7 @@ from analysis.commands.verdicts import print_threshold, print_verdicts, rates_in
 from analysis.runs.kinds import EXPORT, RUN, expect
 from cache.errors import OptionError, ProbeError, argument
 from cache.manifest import MANIFEST
+from probing.options import option
 from probing.progress import console
 from probing.scores.names import VERDICT_FILES, check_output
 from probing.scores.options import ScoreOptions
@@ -24,44 +24,84 @@ if TYPE_CHECKING:
     from probing.serving.inputs import Result
 
 
+ModelFolder = Annotated[
+    Path, typer.Argument(metavar="WHERE", help="A run, or a folder of probe export.")
+]
+Inputs = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[INPUT...]",
+        help="One cache, or audio files and folders of them; or give --corpus.",
+    ),
+]
+ScoreFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="FILE",
+        help="Score file; of audio also .csv or .json, of verdicts; - prints scores.",
+    ),
+]
+ScoresAsJson = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="Print as JSON: verdicts on audio, or else the figures of each split."
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A corpus to score instead of inputs, and where audio is run.
+
+    spec: of the corpus, as `probing.corpora.load_corpus` takes it.
+
+    >>> Source(spec="demo").device
+    'cpu'
+    """
+
+    spec: str | None = option(
+        None,
+        "Score the audio of a corpus, as probe extract --corpus, under its ids.",
+        metavar="SPEC",
+        flag="corpus",
+    )
+    audio_root: Path | None = option(
+        None,
+        "Folder that the paths of a manifest start from [default: the manifest's own].",
+        is_path=True,
+    )
+    device: str = option("cpu", "auto (a GPU where there is one), cpu, cuda, cuda:1, xpu, mps.")
+
+    def score(
+        self, where: Path, inputs: Sequence[Path], place: Path | None, options: ScoreOptions
+    ) -> "Result":
+        """Score the inputs, or the corpus, with a model, and say what cannot be used."""
+        found: Result = import_module("probing.serving").score_inputs(
+            where,
+            inputs,
+            place,
+            options,
+            corpus=self.spec,
+            audio_root=self.audio_root,
+            device=self.device,
+            on_failure=lambda name, reason: console.print(
+                f"{name}: {reason}; left out", markup=False
+            ),
+        )
+        return found
+
+
 @with_options
 def score(
-    where: Annotated[
-        Path, typer.Argument(metavar="WHERE", help="A run, or a folder of probe export.")
-    ],
-    inputs: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="[INPUT...]",
-            help="One cache, or audio files and folders of them; or give --corpus.",
-        ),
-    ] = None,
+    where: ModelFolder,
+    inputs: Inputs = None,
+    file: ScoreFile = None,
     *,
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="FILE",
-            help="Score file; of audio also .csv or .json, of verdicts; - prints scores.",
-        ),
-    ] = None,
     options: ScoreOptions,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json", help="Print as JSON: verdicts on audio, or else the figures of each split."
-        ),
-    ] = False,
-    corpus: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SPEC",
-            help="Score the audio of a corpus, as probe extract --corpus, under its ids.",
-        ),
-    ] = None,
-    audio_root: AudioRoot = None,
-    device: Device = "cpu",
+    as_json: ScoresAsJson = False,
+    source: Source,
 ) -> None:
     """Score audio, a corpus or a cache with a trained head, higher for bona fide.
 
@@ -76,7 +116,7 @@ def score(
     probe score small --corpus asvspoof2019-la:/data/asvspoof2019 --split eval --out scores.txt
     probe score results/demo.run clip.wav --smooth 8 --noise-snr 20
     """
-    on_audio = not corpus and not any((path / MANIFEST).is_file() for path in inputs or ())
+    on_audio = not source.spec and not any((path / MANIFEST).is_file() for path in inputs or ())
     if is_output(file) and as_json:
         raise OptionError(
             "json",
@@ -87,18 +127,7 @@ def score(
     _check_there(where, inputs or ())
     with written_out(file, "scores.txt") as place:
         import_module("probing.serving.places").check_model(where, options)
-        found = import_module("probing.serving").score_inputs(
-            where,
-            inputs or [],
-            place,
-            options,
-            corpus=corpus,
-            audio_root=audio_root,
-            device=device,
-            on_failure=lambda name, reason: console.print(
-                f"{name}: {reason}; left out", markup=False
-            ),
-        )
+        found = source.score(where, inputs or [], place, options)
     if as_json:
         _print_json(found)
         return
