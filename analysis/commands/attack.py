@@ -76,6 +76,7 @@ def attack(
     probe attack moonshine.run --against whisper.run --layers 1,last --eps 8 --clips 32
     probe attack mine.run --method pgd --steps 20 --smooth 8 --noise-snr 20 --keep attacked
     """
+    expect(run, RUN)
     folder = places.folder or companion_folder(run, "attack")
     check_adaptive(options, smoothing)
     runs = [run, *places.against]

@@ -15,6 +15,7 @@ from analysis.commands.folders import check_run_place
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import layers_shown, out, print_corpora, print_layers, print_plan
 from analysis.commands.tables import TableFiles
+from analysis.runs.companions import with_its_name
 from analysis.runs.kinds import CACHE, RUN, expect
 from cache.errors import OptionError, quoted
 from probing.heads.kinds import import_heads
@@ -108,10 +109,10 @@ def sweep(
     """
     if folder is None:
         folder = Path(options.train.rpartition(":")[0]) if ":" in options.train else DEMO_CACHE
+    expect(folder, CACHE)
     run = run or _run_of(folder, options.target)
     _check_given(run, options, course)
     tables.check()
-    expect(folder, CACHE)
     others = _open_runs(course.compare)
     from cache import Cache
 
@@ -155,6 +156,7 @@ def _run_of(cache: Path, target: TargetOptions) -> Path:
     if cache == DEMO_CACHE:
         run = DEMO_RUN
     else:
+        cache = with_its_name(cache)
         run = cache.with_name(cache.name.removesuffix(".cache") + ".run")
     if target != TargetOptions():
         run = run.with_name(f"{run.stem}.{_as_name(target.target)}.run")

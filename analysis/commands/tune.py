@@ -10,6 +10,7 @@ import typer
 from analysis.commands.folders import check_model_folder
 from analysis.commands.parameters import Only, with_options
 from analysis.commands.printing import out
+from analysis.runs.companions import with_its_name
 from analysis.runs.kinds import EXPORT, RUN, expect
 from probing.extraction.options import Options
 from probing.heads.kinds import import_heads
@@ -115,7 +116,7 @@ def tune(
         backbone.check_backbone()
     source = Source(run, head, options=backbone, target=target, **asdict(start))
     if folder is None:
-        named = start.continued or run or Path(Path(backbone.backbone).name)
+        named = with_its_name(start.continued or run or Path(Path(backbone.backbone).name))
         folder = named.with_name(f"{named.name.removesuffix('.run')}.tuned")
     check_model_folder(folder)
     tuned = import_module("probing.tuning").tune(

@@ -26,8 +26,17 @@ def companion_folder(run: Path, kind: str) -> Path:
     >>> companion_folder(Path("results/demo.run"), "exits").as_posix()
     'results/demo.exits'
     """
-    named = run if run.name not in ("", "..") else run.resolve()
-    return named.with_name(f"{named.name.removesuffix('.run')}.{kind}")
+    folder = with_its_name(run)
+    return folder.with_name(f"{folder.name.removesuffix('.run')}.{kind}")
+
+
+def with_its_name(folder: Path) -> Path:
+    """A folder by a path that ends in its name, if it was typed as `.` or `..`.
+
+    >>> with_its_name(Path("results/demo.run")).as_posix(), with_its_name(Path(".")) == Path.cwd()
+    ('results/demo.run', True)
+    """
+    return folder if folder.name not in ("", "..") else folder.resolve()
 
 
 def write_about(

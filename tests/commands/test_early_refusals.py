@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from planted import plant
-from small_extraction import quiet
+from small_extraction import quiet, run_cli
 
 from cache import Cache
 from probing.sealing import seal
@@ -49,6 +49,8 @@ REFUSED = {
     "attack my.run --layers 99": "--layers 99: my.run: '99' is none of the layers 0:6",
     "attack my.run --head foo": "--head foo: my.run has no such head",
     "attack my.run --adaptive": "--adaptive: is of noised copies. Say how many: --smooth N",
+    **{f"{name} /": "/: no run here" for name in ("attack", "exits", "robustness", "tune")},
+    "sweep /": "/: no cache here",
 }
 
 
@@ -92,3 +94,13 @@ def test_what_the_records_say_is_refused_before_torch_is_imported(place: Path) -
     assert sorted(path.name for path in place.iterdir()) == [
         *("clip.wav", "exported", "full", "leaving", "my.cache", "my.run")
     ]
+
+
+def test_a_cache_or_a_run_may_be_named_by_a_dot(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place / "my.cache")
+    assert run_cli(["sweep", ".", "--plan"], monkeypatch) == 0
+    monkeypatch.chdir(place / "my.run")
+    assert run_cli(["tune", ".", "--depth", "99"], monkeypatch) == 2
+    assert "--depth 99: . has no head of that depth" in capsys.readouterr().err
