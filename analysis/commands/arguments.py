@@ -54,7 +54,7 @@ CacheAudio = Annotated[
     typer.Option("--audio-root", help="Folder of the cache's audio [default: where it was]."),
 ]
 
-Seed = Annotated[int, typer.Option(help="Seed of what is drawn.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of what is drawn.")]
 
 CacheFolder = Annotated[Path, typer.Argument(metavar="CACHE", help="Folder of the cache.")]
 

@@ -46,7 +46,9 @@ class Compared:
     resamples: int | None = option(
         None, "Bootstrap resamples [default: as many as the first run's].", minimum=100
     )
-    seed: int | None = option(None, "Seed of the bootstrap [default: that of the first run].")
+    seed: int | None = option(
+        None, "Seed of the bootstrap [default: that of the first run].", minimum=0
+    )
 
     def __post_init__(self) -> None:
         check(self)

@@ -67,7 +67,7 @@ class ExitOptions:
     resamples: int | None = option(
         None, "Bootstrap resamples [default: as the run's].", minimum=100
     )
-    seed: int | None = option(None, "Seed of the bootstrap [default: as the run's].")
+    seed: int | None = option(None, "Seed of the bootstrap [default: as the run's].", minimum=0)
 
     def __post_init__(self) -> None:
         check(self)

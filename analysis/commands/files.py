@@ -15,7 +15,7 @@ from analysis.commands.printing import leave_output, out
 from analysis.commands.typed import same_file, times_named
 from analysis.runs.kinds import RUN, kind_of
 from cache.atomic import replaced
-from cache.errors import OptionError, ProbeError
+from cache.errors import OptionError, ProbeError, argument
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +28,14 @@ OF_RUNS = ("report.html", "calibration")  # what probe report and probe calibrat
 def is_output(file: Path | None) -> bool:
     """Whether a file is `-`, standard output: a table as csv, or a picture as svg."""
     return str(file) == "-"
+
+
+def check_one_output(file: Path | None, as_json: bool) -> None:
+    """Refuse two things on standard output: JSON, and what `-` is asked to take."""
+    if is_output(file) and as_json:
+        other = argument("out", "-")
+        advice = f"goes to standard output, and so does {other}. Leave one out"
+        raise OptionError("json", True, advice)
 
 
 def check_suffix(file: Path, suffixes: tuple[str, ...], name: str = "out") -> None:

@@ -90,7 +90,7 @@ class Paper:
         None, "Of axis labels; other text follows it [default: 10, in a paper 8].", metavar="PT"
     )
     dpi: int | None = option(
-        None, "Dots per inch of a png [default: 150, in a paper 600].", minimum=30
+        None, "Dots per inch of a png [default: 150, in a paper 600].", minimum=30, maximum=1200
     )
 
     def __post_init__(self) -> None:

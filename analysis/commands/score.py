@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analysis.commands.files import is_output, written_out
+from analysis.commands.files import check_one_output, is_output, written_out
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import out, print_json
 from analysis.commands.verdicts import print_threshold, print_verdicts, rates_in_words
 from analysis.runs.kinds import EXPORT, RUN, expect
-from cache.errors import OptionError, ProbeError, argument
+from cache.errors import ProbeError
 from cache.manifest import MANIFEST
 from probing.options import option
 from probing.progress import console
@@ -117,12 +117,7 @@ def score(
     probe score results/demo.run clip.wav --smooth 8 --noise-snr 20
     """
     on_audio = not source.spec and not any((path / MANIFEST).is_file() for path in inputs or ())
-    if is_output(file) and as_json:
-        raise OptionError(
-            "json",
-            True,
-            f"goes to standard output, and so does {argument('out', '-')}. Leave one out",
-        )
+    check_one_output(file, as_json)
     check_output(file, options.form, verdicts=on_audio)
     _check_there(where, inputs or ())
     with written_out(file, "scores.txt") as place:

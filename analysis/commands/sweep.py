@@ -109,10 +109,10 @@ def sweep(
     """
     if folder is None:
         folder = Path(options.train.rpartition(":")[0]) if ":" in options.train else DEMO_CACHE
-    expect(folder, CACHE)
     run = run or _run_of(folder, options.target)
     _check_given(run, options, course)
     tables.check()
+    expect(folder, CACHE)
     others = _open_runs(course.compare)
     from cache import Cache
 
@@ -157,7 +157,7 @@ def _run_of(cache: Path, target: TargetOptions) -> Path:
         run = DEMO_RUN
     else:
         cache = with_its_name(cache)
-        run = cache.with_name(cache.name.removesuffix(".cache") + ".run")
+        run = cache.parent / f"{cache.name.removesuffix('.cache')}.run"
     if target != TargetOptions():
         run = run.with_name(f"{run.stem}.{_as_name(target.target)}.run")
     return run

@@ -10,12 +10,13 @@ import typer
 
 from analysis.commands.arguments import AsJson, TableFile
 from analysis.commands.features import Classes, Features
-from analysis.commands.files import TABLES, check_suffix, is_output, save
+from analysis.commands.files import TABLES, check_one_output, check_suffix, is_output, save
 from analysis.commands.parameters import Only, with_options
 from analysis.commands.printing import out, print_frame, print_json
 from analysis.runs.kinds import CACHE, RUN, expect
-from cache.errors import OptionError
+from cache.errors import OptionError, ProbeError
 from probing.options import NAMES, option
+from probing.progress import several
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,8 +74,12 @@ def transfer(
     probe transfer results/demo.cache --run results/demo.run
     probe transfer wavlm.cache hubert.cache whisper.cache --out scores.csv
     """
+    check_one_output(file, as_json)
     if file:
         check_suffix(file, TABLES)
+    if runs and len(runs) != len(caches):
+        of_each = f"{several(len(runs), 'run')} for the scores of {several(len(caches), 'cache')}"
+        raise ProbeError(f"{of_each}. Name the run of each cache, in their order")
     for folder in caches:
         expect(folder, CACHE)
     for folder in runs or ():

@@ -51,6 +51,11 @@ REFUSED = {
     "attack my.run --adaptive": "--adaptive: is of noised copies. Say how many: --smooth N",
     **{f"{name} /": "/: no run here" for name in ("attack", "exits", "robustness", "tune")},
     "sweep /": "/: no cache here",
+    "exits my.run --seed -1": "--seed -1: expected 0 or more",
+    "similarity my.cache --seed -1 --out x.png": "--seed -1: expected 0 or more",
+    "plot my.run layers --out x.png --dpi 9999": "--dpi 9999: expected 30 to 1200",
+    "transfer my.cache --json --out -": "--json: goes to standard output, and so does --out -",
+    "transfer my.cache my.cache --run my.run": "1 run for the scores of 2 caches",
 }
 
 
