@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import torch
 
 EXPECTED = "auto, cpu, cuda, cuda:1, xpu or mps"
+HELP = "auto (a GPU where there is one), cpu, cuda, cuda:1, xpu, mps."
 FORM = re.compile(r"auto|cpu|mps|(cuda|xpu)(:\d{1,3})?")
 OFTEN_TYPED = {
     **dict.fromkeys(("gpu", "nvidia", "hip", "rocm"), "cuda"),

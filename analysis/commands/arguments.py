@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from analysis.commands.completion import corpora, devices
+from probing.devices import HELP as DEVICE_HELP
 
 DEMO_CACHE = Path("results/demo.cache")
 
@@ -21,18 +22,17 @@ CorpusSpec = Annotated[
         "hf:NAME of Hugging Face; probe corpus list has the names.",
     ),
 ]
+AUDIO_ROOT_HELP = "Folder that the paths of a manifest start from [default: the manifest's own]."
+CACHE_AUDIO_HELP = "Folder of the cache's audio [default: where it was]."
+CORPUS_NAME_HELP = "Of the corpora evaluated on, which [default: the first]."
+
 AudioRoot = Annotated[
     Path | None,
-    typer.Option(
-        "--audio-root",
-        help="Folder that the paths of a manifest start from [default: the manifest's own].",
-    ),
+    typer.Option("--audio-root", help=AUDIO_ROOT_HELP),
 ]
 Device = Annotated[
     str,
-    typer.Option(
-        autocompletion=devices, help="auto (a GPU where there is one), cpu, cuda, cuda:1, xpu, mps."
-    ),
+    typer.Option(autocompletion=devices, help=DEVICE_HELP),
 ]
 Wait = Annotated[
     float,
@@ -42,7 +42,7 @@ Wait = Annotated[
 ]
 CorpusName = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Of the corpora evaluated on, which [default: the first]."),
+    typer.Option(metavar="NAME", help=CORPUS_NAME_HELP),
 ]
 
 RunFolders = Annotated[
@@ -51,7 +51,7 @@ RunFolders = Annotated[
 
 CacheAudio = Annotated[
     Path | None,
-    typer.Option("--audio-root", help="Folder of the cache's audio [default: where it was]."),
+    typer.Option("--audio-root", help=CACHE_AUDIO_HELP),
 ]
 
 Seed = Annotated[int, typer.Option(min=0, help="Seed of what is drawn.")]

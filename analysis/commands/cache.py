@@ -9,14 +9,14 @@ import typer
 from analysis.commands.arguments import AsJson, AudioRoot, Wait
 from analysis.commands.interruption import InterruptibleGroup
 from analysis.commands.parameters import Only, with_options
-from analysis.commands.printing import out, print_counts, print_json, several
+from analysis.commands.printing import out, print_counts, print_json
 from analysis.commands.verify import verify_cache
 from analysis.runs.kinds import CACHE, expect, refuse_other
 from cache.errors import CacheCorrupt, quoted
 from cache.manifest import load_manifest
 from probing.corpora import load_corpus
 from probing.extraction.machine import Machine
-from probing.progress import console, duration, progress_line, size
+from probing.progress import console, duration, progress_line, several, size
 
 if TYPE_CHECKING:
     import pandas as pd

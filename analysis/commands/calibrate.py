@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from analysis.commands.arguments import AUDIO_ROOT_HELP
 from analysis.commands.files import check_folder
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import out, print_whole
@@ -50,11 +51,7 @@ class Systems:
         None, "The same from a protocol, as probe evaluate.", metavar="FILE", is_path=True
     )
     prior: float = option(0.5, "Probability of bona fide at which errors are to cost least.")
-    audio_root: Path | None = option(
-        None,
-        "Folder that the paths of a manifest start from [default: the manifest's own].",
-        is_path=True,
-    )
+    audio_root: Path | None = option(None, AUDIO_ROOT_HELP, is_path=True)
 
     def __post_init__(self) -> None:
         if not 0 < self.prior < 1:

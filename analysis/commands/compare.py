@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from analysis.commands.arguments import AsJson, RunFolders
+from analysis.commands.arguments import CORPUS_NAME_HELP, AsJson, RunFolders
 from analysis.commands.files import check_folder
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import out, print_json
@@ -40,9 +40,7 @@ class Compared:
         "full depth, as weighted-sum+linear.",
         metavar="NAME",
     )
-    corpus: str | None = option(
-        None, "Of the corpora evaluated on, which [default: the first].", metavar="NAME"
-    )
+    corpus: str | None = option(None, CORPUS_NAME_HELP, metavar="NAME")
     resamples: int | None = option(
         None, "Bootstrap resamples [default: as many as the first run's].", minimum=100
     )

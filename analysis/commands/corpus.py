@@ -7,8 +7,8 @@ import typer
 
 from analysis.commands.arguments import AudioRoot
 from analysis.commands.interruption import InterruptibleGroup
-from analysis.commands.printing import out, print_counts, several
-from probing.progress import progress_line
+from analysis.commands.printing import out, print_counts
+from probing.progress import progress_line, several
 
 corpus_app = typer.Typer(
     cls=InterruptibleGroup,

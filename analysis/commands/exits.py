@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analysis.commands.arguments import RunFolder
+from analysis.commands.arguments import CORPUS_NAME_HELP, RunFolder
 from analysis.commands.folders import check_companion
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import out, print_frame
@@ -61,9 +61,7 @@ class ExitOptions:
         "0.1",
         "How much the dev EER may exceed that of the last exit: 0.1 is 10 %, 1pt one point.",
     )
-    corpus: str | None = option(
-        None, "Of the corpora evaluated on, which [default: the first].", metavar="NAME"
-    )
+    corpus: str | None = option(None, CORPUS_NAME_HELP, metavar="NAME")
     resamples: int | None = option(
         None, "Bootstrap resamples [default: as the run's].", minimum=100
     )

@@ -13,6 +13,7 @@ from analysis.commands.parameters import with_options
 from analysis.commands.printing import out
 from analysis.runs.kinds import RUN, expect
 from cache.errors import quoted
+from probing.devices import HELP as DEVICE_HELP
 from probing.options import option
 from probing.progress import console, status_line
 
@@ -45,7 +46,7 @@ class ExportOptions:
         metavar="FILE",
         is_path=True,
     )
-    device: str = option("cpu", "auto (a GPU where there is one), cpu, cuda, cuda:1, xpu, mps.")
+    device: str = option("cpu", DEVICE_HELP)
     overwrite: bool = option(False, "Replace a model in DIR that was made otherwise.")
 
     def check_for(self, run: "Run") -> None:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analysis.commands.arguments import Pictured
+from analysis.commands.arguments import CACHE_AUDIO_HELP, Pictured
 from analysis.commands.files import PICTURES, TABLES, check_suffix, save
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import out
 from analysis.runs.kinds import EXPORT, RUN, expect, kind_of
 from cache.errors import CacheMissing
+from probing.devices import HELP as DEVICE_HELP
 from probing.options import option
 from probing.progress import console, status_line
 
@@ -44,9 +45,7 @@ class InspectOptions:
         flag="cache",
         is_path=True,
     )
-    audio_root: Path | None = option(
-        None, "Folder of the cache's audio [default: where it was].", is_path=True
-    )
+    audio_root: Path | None = option(None, CACHE_AUDIO_HELP, is_path=True)
     labels: Path | None = option(
         None,
         "Alignments that say what is where, as of probe sweep; drawn too.",
@@ -54,7 +53,7 @@ class InspectOptions:
         is_path=True,
     )
     label_tier: str | None = option(None, "Tier of TextGrids.", metavar="NAME")
-    device: str = option("cpu", "auto (a GPU where there is one), cpu, cuda, cuda:1, xpu, mps.")
+    device: str = option("cpu", DEVICE_HELP)
 
     def find(self, where: Path, utterance: str) -> "Inspection":
         """What the head of a run or an exported model says of an utterance."""

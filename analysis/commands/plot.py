@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from analysis.commands.arguments import RunFolder
+from analysis.commands.arguments import CORPUS_NAME_HELP, RunFolder
 from analysis.commands.completion import plots
 from analysis.commands.files import PICTURES, check_suffix, is_output, write_output
 from analysis.commands.parameters import with_options
@@ -36,9 +36,7 @@ class Drawn:
         many=True,
         is_path=True,
     )
-    corpus: str | None = option(
-        None, "Of the corpora evaluated on, which [default: the first].", metavar="NAME"
-    )
+    corpus: str | None = option(None, CORPUS_NAME_HELP, metavar="NAME")
     by: str = option(
         "attack", "Of conditions and det: attack, codec, any column.", metavar="COLUMN"
     )

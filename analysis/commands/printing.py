@@ -11,7 +11,6 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from probing.console import PlainConsole
-from probing.progress import several as several
 
 if TYPE_CHECKING:  # at run time it costs torch
     import pandas as pd

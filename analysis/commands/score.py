@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from analysis.commands.arguments import AUDIO_ROOT_HELP
 from analysis.commands.files import check_one_output, is_output, written_out
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import out, print_json
@@ -15,6 +16,7 @@ from analysis.commands.verdicts import print_threshold, print_verdicts, rates_in
 from analysis.runs.kinds import EXPORT, RUN, expect
 from cache.errors import ProbeError
 from cache.manifest import MANIFEST
+from probing.devices import HELP as DEVICE_HELP
 from probing.options import option
 from probing.progress import console
 from probing.scores.names import VERDICT_FILES, check_output
@@ -67,12 +69,8 @@ class Source:
         metavar="SPEC",
         flag="corpus",
     )
-    audio_root: Path | None = option(
-        None,
-        "Folder that the paths of a manifest start from [default: the manifest's own].",
-        is_path=True,
-    )
-    device: str = option("cpu", "auto (a GPU where there is one), cpu, cuda, cuda:1, xpu, mps.")
+    audio_root: Path | None = option(None, AUDIO_ROOT_HELP, is_path=True)
+    device: str = option("cpu", DEVICE_HELP)
 
     def score(
         self, where: Path, inputs: Sequence[Path], place: Path | None, options: ScoreOptions

@@ -18,6 +18,7 @@ from analysis.commands.tables import TableFiles
 from analysis.runs.companions import with_its_name
 from analysis.runs.kinds import CACHE, RUN, expect
 from cache.errors import OptionError, quoted
+from probing.devices import HELP as DEVICE_HELP
 from probing.heads.kinds import import_heads
 from probing.options import option
 from probing.progress import status_line
@@ -55,7 +56,7 @@ SweepMemory = Annotated[
 class Course:
     """How a sweep is run, and what is shown beside its result."""
 
-    device: str = option("cpu", "auto (a GPU where there is one), cpu, cuda, cuda:1, xpu, mps.")
+    device: str = option("cpu", DEVICE_HELP)
     compare: tuple[Path, ...] = option(
         (),
         "Draw this run on the same utterances beside it; may be given again.",

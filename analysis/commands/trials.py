@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analysis.commands.arguments import AUDIO_ROOT_HELP
 from analysis.runs.kinds import expect_file
 from cache.errors import OptionError, ProbeError, argument
 from probing.drawn import BootstrapOptions
@@ -50,11 +51,7 @@ class TrialFiles:
         metavar="SCORES",
         is_path=True,
     )
-    audio_root: Path | None = option(
-        None,
-        "Folder that the paths of a manifest start from [default: the manifest's own].",
-        is_path=True,
-    )
+    audio_root: Path | None = option(None, AUDIO_ROOT_HELP, is_path=True)
 
     def check(self, scores: Path) -> None:
         """Refuse files that are not there, before any is read."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from analysis.commands.arguments import AUDIO_ROOT_HELP
 from analysis.commands.folders import check_model_folder
 from analysis.commands.parameters import Only, with_options
 from analysis.commands.printing import out
@@ -62,11 +63,7 @@ class Beginning:
     corpus: str | None = option(
         None, "Without a run: as probe extract, with splits train and dev.", metavar="SPEC"
     )
-    audio_root: Path | None = option(
-        None,
-        "Folder that the paths of a manifest start from [default: the manifest's own].",
-        is_path=True,
-    )
+    audio_root: Path | None = option(None, AUDIO_ROOT_HELP, is_path=True)
 
     def __post_init__(self) -> None:
         check(self)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from analysis.commands.printing import out, several
+from analysis.commands.printing import out
 from cache.errors import CacheCorrupt, ProbeError, as_flag, quoted
 from cache.manifest import MANIFEST, load_manifest
-from probing.progress import progress_line, size
+from probing.progress import progress_line, several, size
 
 if TYPE_CHECKING:
     from cache.verification import Fault

@@ -19,7 +19,8 @@ from probing.heads.backends import ByFrame, frame_statistics, of_statistics
 from probing.heads.head import Head, HeadUnusable
 from probing.heads.stack import HeadStack
 from probing.serving.exit_heads import ExitHeads
-from probing.serving.heads import AnyHead, LayerProbe
+from probing.serving.heads import AnyHead
+from probing.serving.layer_probe import LayerProbe
 
 EXACT = "exact: the score is a mean over frames"
 OWN_WEIGHTS = "exact, given the weights of layers that this utterance gets"

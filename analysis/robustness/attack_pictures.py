@@ -12,7 +12,7 @@ from analysis.plots.style import check_few, label
 from analysis.robustness.attack_table import WHITE
 from analysis.robustness.attacking import Attacks
 from analysis.robustness.figures import CLEAN
-from probing.serving.heads import LINEAR
+from probing.serving.candidates import LINEAR
 
 BELOW = "below an EER: its rise in points, * if the interval leaves 0 out; framed: white box"
 

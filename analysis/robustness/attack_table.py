@@ -13,7 +13,7 @@ from analysis.robustness.figures import CLEAN, Scored
 from analysis.runs.loaded_run import LoadedRun
 from probing.augmentation.smoothing import Smoothing
 from probing.robustness.attacks import Attack
-from probing.serving.heads import Candidate
+from probing.serving.candidates import Candidate
 
 WHITE, SAME, OTHER = "white box", "other head", "other backbone"  # what an attack knows of a judge
 OF_CONDITIONS = ("experiment", "head", "at", "condition")  # columns of other tables

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from probing.devices import HELP as DEVICE_HELP
 from probing.devices import check_device_name
 from probing.options import check, option
 
@@ -33,7 +34,7 @@ class Machine:
     cache.errors.OptionError: batch_size=0: expected 1 or more
     """
 
-    device: str = option("auto", "auto (a GPU where there is one), cpu, cuda, cuda:1, xpu, mps.")
+    device: str = option("auto", DEVICE_HELP)
     batch_size: int | None = option(
         None,
         "Utterances a forward pass [default: 1 on a CPU, else 16]. Changes no result.",

@@ -17,9 +17,10 @@ from probing.registry import RegistryError
 from .head import HeadUnusable
 from .kinds import BACKENDS, MERGES
 from .recipes import QUICK
+from .scoring import scores_of
 from .sources import PooledSource
 from .stack import HeadStack, Model
-from .training import scores_of, train
+from .training import train
 
 DRAWS = 100  # of a grouped dev split, until both parts have both classes
 

@@ -15,26 +15,11 @@ from torch import Tensor
 
 from .checkpoints import TrainingState
 from .losses import Target, class_weights, loss_of, prior_log_odds
-from .optimizer import BETAS, EPSILON, StackOptimizer
 from .recipes import Recipe
-from .scoring import no_scores, on_device, scores_of
+from .scoring import no_scores, on_device
 from .sources import Batch, Source
 from .stack import HeadStack
 from .workers import Workers
-
-__all__ = [
-    "BETAS",
-    "CHECKPOINT_EVERY_S",
-    "EPSILON",
-    "Figure",
-    "StackOptimizer",
-    "Target",
-    "class_weights",
-    "loss_of",
-    "prior_log_odds",
-    "scores_of",
-    "train",
-]
 
 # (M,) of scores (M, N), or of many classes (M, N, C)
 Figure = Callable[[Tensor], NDArray[np.float64]]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cache.errors import ProbeError, argument
+from probing.devices import HELP as DEVICE_HELP
 from probing.extraction.options import Options
 from probing.options import check, option
 from probing.sweep.options import DepthOptions, SweepOptions
@@ -39,7 +40,7 @@ class Reproduction:
     frames: bool = option(
         False, "The paper's own heads, on every frame; about 100 times the space and time."
     )
-    device: str = option("auto", "auto (a GPU where there is one), cpu, cuda, cuda:1, xpu, mps.")
+    device: str = option("auto", DEVICE_HELP)
     seeds: int = option(3, "First weights of every head.", minimum=1)
     resamples: int = option(1000, "Bootstrap resamples behind each interval.", minimum=100)
     tune: bool = option(False, "Also tune the backbone with the attentive head, as the paper does.")

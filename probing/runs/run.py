@@ -23,6 +23,9 @@ from probing.targets.task import Task, Trials
 
 RUN = RECORD
 
+# what tables and records of others raise when they are not what a run has
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError)
+
 
 class Run:
     """A finished run, open for reading.
@@ -47,14 +50,7 @@ class Run:
             self.results = read_parquet(self.folder / RESULTS)
             self.record = RunRecord(raw)
             check_results(self.results, raw)
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            NotImplementedError,
-        ) as error:
+        except UNREADABLE as error:
             raise ProbeError(
                 f"{self.folder}: no run here that can be read "
                 f"({error}). Make one: probe sweep CACHE"
@@ -174,14 +170,7 @@ class Run:
             check_file(self.folder / UTTERANCES)
             table = read_parquet(self.folder / UTTERANCES)
             check_utterances(table, self.task.is_spoofing)
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            NotImplementedError,
-        ) as error:
+        except UNREADABLE as error:
             raise ProbeError(
                 f"{self.folder}: its utterances cannot be read ({error}). Make it again: probe "
                 f"sweep {quoted(self.record.cache_folder)} "

@@ -9,9 +9,10 @@ if TYPE_CHECKING:
     from probing.serving.exit_heads import ExitHeads
     from probing.serving.exported import Exported, open_exported, write_exported
     from probing.serving.exporting import export
-    from probing.serving.heads import ChosenHead, LayerProbe, choose_head
+    from probing.serving.heads import ChosenHead, choose_head
     from probing.serving.inputs import Result, score_inputs
     from probing.serving.judging import judge
+    from probing.serving.layer_probe import LayerProbe
     from probing.serving.named_audio import audio_files
     from probing.serving.reference import Reference, reference_of
     from probing.serving.score import score_audio, score_cache

@@ -17,34 +17,12 @@ from probing.serving.candidates import (
     LINEAR,
     PROBES,
     Candidate,
-    ServingError,
     candidate,
-    candidates,
-    chance_note,
-    instead_note,
-    without_folds,
 )
 from probing.serving.exit_heads import ExitHeads
 from probing.serving.layer_probe import FORM as PROBE
 from probing.serving.layer_probe import LayerProbe
 from probing.serving.places import EXITS
-
-__all__ = [
-    "LINEAR",
-    "PROBES",
-    "AnyHead",
-    "Candidate",
-    "ChosenHead",
-    "LayerProbe",
-    "ServingError",
-    "candidates",
-    "chance_note",
-    "choose_head",
-    "head_depth",
-    "instead_note",
-    "read_head",
-    "without_folds",
-]
 
 AnyHead = Head | LayerProbe | ExitHeads
 

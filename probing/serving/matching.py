@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cache.fingerprint import differences
-from probing.serving.heads import ServingError
+from probing.serving.candidates import ServingError
 
 # What a person calls the entries of a fingerprint that every version wrote and that must agree.
 # Entries that are named nowhere here must agree too, where both have them.

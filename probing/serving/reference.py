@@ -31,7 +31,8 @@ from probing.metrics import RESAMPLES, Interval, Resamples, cllr, eer, eer_resam
 from probing.runs import Run
 from probing.runs.form import UTTERANCES
 from probing.sealing import check_file
-from probing.serving.heads import AnyHead, ServingError, head_depth
+from probing.serving.candidates import ServingError
+from probing.serving.heads import AnyHead, head_depth
 from probing.serving.training_clips import TrainingClips, training_clips
 
 REFERENCE = "reference"  # its key in serving.json

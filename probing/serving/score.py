@@ -17,9 +17,10 @@ from probing.backbones import Backbone
 from probing.extraction import Options, layers_of
 from probing.extraction.layers import by_batches
 from probing.progress import progress_line
+from probing.serving.candidates import ServingError
 from probing.serving.early import Left, score_batch
 from probing.serving.exit_heads import ExitHeads
-from probing.serving.heads import AnyHead, ServingError, head_depth
+from probing.serving.heads import AnyHead, head_depth
 from probing.serving.layer_scores import score_of_layers, scores_of_batch
 from probing.serving.matching import check_matching
 from probing.serving.training_clips import TrainingClips, mean_over_time

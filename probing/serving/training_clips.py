@@ -14,7 +14,8 @@ from cache import Cache
 from probing.audio import MEASURES
 from probing.labels import LABELS
 from probing.runs import Run, find_cache
-from probing.serving.heads import AnyHead, ServingError, head_depth
+from probing.serving.candidates import ServingError
+from probing.serving.heads import AnyHead, head_depth
 
 # share of the training clips whose measures make a range, and of dev whose distance makes the limit
 CENTRAL = 0.99

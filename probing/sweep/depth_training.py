@@ -15,9 +15,10 @@ from torch import Tensor
 from cache import Cache
 from probing.heads.head import Head
 from probing.heads.kinds import split_head
+from probing.heads.scoring import scores_of
 from probing.heads.sources import FrameSource
 from probing.heads.stack import HeadStack, Model, make_stacks
-from probing.heads.training import scores_of, train
+from probing.heads.training import train
 from probing.sweep.head_sources import open_source, unit_sources
 from probing.sweep.linear import sampled
 from probing.sweep.options import DepthOptions

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from cache import Cache
 from probing.heads.recipes import QUICK
+from probing.heads.scoring import scores_of
 from probing.heads.sources import PooledSource
 from probing.heads.stack import HeadStack, Model
-from probing.heads.training import scores_of, train
+from probing.heads.training import train
 from probing.metrics import Interval, Resamples, difference_interval, eer
 from probing.sweep.experiments import LAYERS, MLP, MLP_CONTROL
 from probing.sweep.finding import intervals_by_layer

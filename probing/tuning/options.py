@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from cache.errors import OptionError
 from probing.augmentation import Augmentation, transforms_help
+from probing.devices import HELP as DEVICE_HELP
 from probing.options import check, option
 from probing.tuning.recipes import RECIPES, TuningRecipe, recipe_of
 from probing.tuning.trained import Trained
@@ -120,7 +121,7 @@ class TuneMachine:
     4
     """
 
-    device: str = option("auto", "auto (a GPU where there is one), cpu, cuda, cuda:1, xpu, mps.")
+    device: str = option("auto", DEVICE_HELP)
     accumulate: int = option(1, "Compute a batch in so many parts, for less memory.", minimum=1)
     checkpointing: bool = option(
         False, "Compute blocks twice and keep less between, for less memory."

@@ -16,7 +16,7 @@ from cache.errors import OptionError, ProbeError, argument, quoted
 from probing.corpora.corpus import Corpus
 from probing.runs import Run, find_cache
 from probing.runs.caches import audio_identity
-from probing.serving.heads import without_folds
+from probing.serving.candidates import without_folds
 from probing.sweep.split import EVAL, Split, identity
 from probing.sweep.splits import read_splits
 from probing.targets.metrics import NUMBER

@@ -30,10 +30,12 @@ from torch import Tensor, nn
 
 from cache import Cache
 from probing.heads.kinds import split_head
+from probing.heads.losses import class_weights
 from probing.heads.recipes import QUICK_FRAMES, Recipe
+from probing.heads.scoring import scores_of
 from probing.heads.sources import FrameSource
 from probing.heads.stack import HeadStack, Model, make_stacks
-from probing.heads.training import class_weights, scores_of, train
+from probing.heads.training import train
 from probing.metrics import eer
 from probing.options import WHOLE
 

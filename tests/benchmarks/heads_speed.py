@@ -19,9 +19,10 @@ from figures import figure, median_ratio
 
 from cache import Cache
 from probing.heads.recipes import QUICK
+from probing.heads.scoring import scores_of
 from probing.heads.sources import PooledSource
 from probing.heads.stack import Model, make_stacks
-from probing.heads.training import scores_of, train
+from probing.heads.training import train
 from probing.metrics import eer
 from probing.sweep.splits import read_splits
 

@@ -301,7 +301,8 @@ def run_folder(folder: Path) -> None:
 
 def read_run(folder: Path) -> None:
     from probing.runs import Run
-    from probing.serving.heads import candidates, choose_head
+    from probing.serving.candidates import candidates
+    from probing.serving.heads import choose_head
 
     run = Run(folder / "c.run")
     assert isinstance(run.sentence, str)

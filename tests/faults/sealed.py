@@ -15,8 +15,9 @@ from small_extraction import speech
 from cache import ProbeError
 from probing.runs import Run
 from probing.sealing import RECORDS, faults_of
+from probing.serving.candidates import candidates
 from probing.serving.exported import open_exported
-from probing.serving.heads import AnyHead, candidates, choose_head
+from probing.serving.heads import AnyHead, choose_head
 
 
 @dataclass

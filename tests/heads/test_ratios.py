@@ -13,9 +13,10 @@ from torch import Tensor
 
 from probing.heads.kinds import BACKENDS, MERGES
 from probing.heads.recipes import ATTM, QUICK, Recipe
+from probing.heads.scoring import scores_of
 from probing.heads.sources import Batch, PooledSource, Source
 from probing.heads.stack import HeadStack, Model
-from probing.heads.training import scores_of, train
+from probing.heads.training import train
 from probing.metrics import cllr
 from probing.metrics.calibration import min_cllr
 

@@ -11,10 +11,12 @@ import torch
 from cache import ProbeError
 from probing.heads.averaging import Best, Successors
 from probing.heads.backends import BACKENDS
+from probing.heads.losses import prior_log_odds
 from probing.heads.recipes import ATTM, ATTM_RELEASED, NAMES, QUICK, recipe_of
+from probing.heads.scoring import scores_of
 from probing.heads.sources import PooledSource
 from probing.heads.stack import HeadStack, Model, log_odds
-from probing.heads.training import prior_log_odds, scores_of, train
+from probing.heads.training import train
 
 
 def test_every_recipe_is_found_by_its_name() -> None:

@@ -21,9 +21,10 @@ from cache.writer import CacheWriter
 from probing.audio import MEASURES
 from probing.heads import training
 from probing.heads.recipes import Recipe
+from probing.heads.scoring import scores_of
 from probing.heads.sources import FRAME_COPIES, Batch, FrameSource, PooledSource, Source, prefetched
 from probing.heads.stack import HeadStack, Model, make_stacks
-from probing.heads.training import scores_of, train
+from probing.heads.training import train
 from probing.metrics import eer
 
 N, N_LAYERS, DIM = 60, 3, 4

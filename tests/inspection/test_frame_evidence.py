@@ -11,7 +11,7 @@ from probing.heads.backends import BACKENDS
 from probing.heads.head import Head, HeadUnusable
 from probing.heads.merges import MERGES
 from probing.heads.stack import HeadStack, Model
-from probing.serving.heads import LayerProbe
+from probing.serving.layer_probe import LayerProbe
 
 DEPTH, DIM, N_FRAMES = 3, 4, 11
 

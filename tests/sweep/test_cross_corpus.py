@@ -18,7 +18,7 @@ from cache import Cache, FingerprintMismatch, ProbeError
 from probing.metrics import eer
 from probing.runs import Run
 from probing.scores.files import read_scores
-from probing.serving.heads import candidates
+from probing.serving.candidates import candidates
 from probing.sweep import DepthOptions, SweepOptions, linear, sweep
 from probing.sweep.splits import read_splits
 

@@ -7,7 +7,8 @@ from planted import plant
 
 from cache import ProbeError
 from probing.runs import Run
-from probing.serving.heads import choose_head, instead_note
+from probing.serving.candidates import instead_note
+from probing.serving.heads import choose_head
 from probing.sweep import DepthOptions, SweepOptions, sweep
 from probing.tuning.start import from_run
 
