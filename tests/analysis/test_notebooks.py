@@ -13,7 +13,6 @@ from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-SHORT = "03_inside_the_cache"  # the others take longer
 SMALLER = {  # as kept, they take a minute and a half together
     "01": {
         "sample(24,": "sample(8,",
@@ -46,13 +45,8 @@ def test_there_are_notebooks() -> None:
     assert [path.name[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05"]
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        pytest.param(path, id=path.stem, marks=[pytest.mark.long] if path.stem != SHORT else [])
-        for path in NOTEBOOKS
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_from_start_to_end_in_any_folder(
     path: Path, one_kernel: KernelManager, tmp_path: Path
 ) -> None:

@@ -67,7 +67,9 @@ def test_threads_that_share_a_cache_and_open_new_ones_read_what_was_finished(gro
     assert max(map(max, seen)) > len(shared)
 
 
-@pytest.mark.parametrize("context", ["fork", CONTEXT], ids=["fork", "forkserver"])
+@pytest.mark.parametrize(
+    "context", ["fork", pytest.param(CONTEXT, id="forkserver", marks=pytest.mark.long)]
+)
 def test_worker_processes_read_what_was_finished_when_the_cache_was_opened(
     context, growing: Path
 ) -> None:

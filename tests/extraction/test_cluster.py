@@ -101,7 +101,8 @@ def in_its_terminal(words: list[str]) -> None:
     run_probe(words)
 
 
-@pytest.mark.parametrize("actors", [1, pytest.param(2, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("actors", [1, 2])
 def test_ctrl_c_in_a_terminal_ends_workers_and_all_and_the_same_command_goes_on(
     actors: int, backbone: Path, tmp_path: Path
 ) -> None:

@@ -23,7 +23,7 @@ from probing.runs import Run
 from probing.serving import open_exported
 
 
-@pytest.mark.parametrize("cases", [150, pytest.param(500, marks=pytest.mark.long)])
+@pytest.mark.parametrize("cases", [60, pytest.param(500, marks=pytest.mark.long)])
 def test_no_reader_of_any_format_fails_otherwise_than_with_a_probe_error(
     cases: int, tmp_path: Path
 ) -> None:
