@@ -170,55 +170,68 @@ def views(
         raise ProbeError(
             f"deviation with tier={tier!r}: a frame has no deviation over time. Leave it out"
         )
-    chosen = []
-    for cache, layers in given:
-        chosen.append(list(cache.layers if layers is None else layers))
-        missing = [k for k in chosen[-1] if k not in cache.layers]
-        if missing or not chosen[-1]:
-            lacking = f"no layer {missing[0]}" if missing else "no layers asked for"
-            raise ProbeError(
-                f"{cache.folder}: {lacking}; it has {cache.layers[0]}..{cache.layers[-1]}"
-            )
-        if tier not in cache.tiers:
-            raise ProbeError(
-                f"{cache.folder}: no tier {tier!r}, only {', '.join(cache.tiers)}. Extract again "
-                f"with --{tier} into another folder, or compare the pooled tier"
-            )
-    first = given[0][0]
-    tables = [first.select(where).reset_index(drop=True)]
-    for cache, _ in given[1:]:
-        common = tables[0]["utterance_id"].isin(cache.utterances["utterance_id"])
-        tables[0] = tables[0][common].reset_index(drop=True)
-        there = cache.utterances.set_index("utterance_id", drop=False)
-        tables.append(there.loc[tables[0]["utterance_id"]].reset_index(drop=True))
-    if tables[0].empty:
-        others = (
-            " that are also in " + ", ".join(str(cache.folder) for cache, _ in given[1:])
-            if given[1:]
-            else ""
+    chosen = [_layers_of(cache, layers, tier) for cache, layers in given]
+    tables = _in_common([cache for cache, _ in given], where)
+    picked: tuple[Array, ...] = ()
+    if tier == "frames":
+        picked = tuple(_spread(n, frames_per_utterance) for n in _frames_in_common(tables))
+    return [
+        View(cache, layers, table=table, tier=tier, deviation=deviation, picked=picked)
+        for (cache, _), layers, table in zip(given, chosen, tables, strict=True)
+    ]
+
+
+def _layers_of(cache: Cache, layers: Sequence[int] | None, tier: str) -> list[int]:
+    """Layers of a cache, all if None; ProbeError if it lacks one or the tier."""
+    chosen = list(cache.layers if layers is None else layers)
+    missing = [k for k in chosen if k not in cache.layers]
+    if missing or not chosen:
+        lacking = f"no layer {missing[0]}" if missing else "no layers asked for"
+        raise ProbeError(f"{cache.folder}: {lacking}; it has {cache.layers[0]}..{cache.layers[-1]}")
+    if tier not in cache.tiers:
+        raise ProbeError(
+            f"{cache.folder}: no tier {tier!r}, only {', '.join(cache.tiers)}. Extract again "
+            f"with --{tier} into another folder, or compare the pooled tier"
         )
+    return chosen
+
+
+def _in_common(caches: Sequence[Cache], where: Where) -> list[pd.DataFrame]:
+    """The utterances of each cache that all have, in the order of the first; ProbeError if none."""
+    first = caches[0]
+    table = first.select(where)
+    for cache in caches[1:]:
+        table = table[table["utterance_id"].isin(cache.utterances["utterance_id"])]
+    if table.empty:
+        others = ", ".join(str(cache.folder) for cache in caches[1:])
         values = list(where.values()) if isinstance(where, Mapping) else [where]
         named = argument(
             "where", values[0] if len(values) == 1 and isinstance(values[0], str) else None
         )
         splits = ", ".join(sorted(map(str, first.utterances["split"].unique())))
-        raise ProbeError(f"{first.folder}: no utterances for {named}{others}. Its splits: {splits}")
-    picked: tuple[Array, ...] = ()
-    if tier == "frames":
-        n_frames = np.stack([table["n_frames"].to_numpy() for table in tables])
-        apart = np.ptp(n_frames, axis=0) > 1
-        if apart.any():
-            i = int(apart.argmax())
-            raise ProbeError(
-                f"{tables[0]['utterance_id'][i]} has {' and '.join(map(str, n_frames[:, i]))} "
-                "frames: these backbones have other frame rates or crops. Compare them with "
-                f"{argument('tier', 'pooled')}"
-            )
-        picked = tuple(_spread(int(n), frames_per_utterance) for n in n_frames.min(axis=0))
-    return [
-        View(cache, layers, table=table, tier=tier, deviation=deviation, picked=picked)
-        for (cache, _), layers, table in zip(given, chosen, tables, strict=True)
-    ]
+        raise ProbeError(
+            f"{first.folder}: no utterances for {named}"
+            f"{f' that are also in {others}' if others else ''}. Its splits: {splits}"
+        )
+    tables = [table.reset_index(drop=True)]
+    for cache in caches[1:]:
+        rows = cache.utterances.set_index("utterance_id", drop=False)
+        tables.append(rows.loc[table["utterance_id"]].reset_index(drop=True))
+    return tables
+
+
+def _frames_in_common(tables: Sequence[pd.DataFrame]) -> list[int]:
+    """Frames of each utterance in every cache; ProbeError if one has two more than another."""
+    n_frames = np.stack([table["n_frames"].to_numpy() for table in tables])
+    apart = np.ptp(n_frames, axis=0) > 1
+    if apart.any():
+        i = int(apart.argmax())
+        raise ProbeError(
+            f"{tables[0]['utterance_id'][i]} has {' and '.join(map(str, n_frames[:, i]))} "
+            "frames: these backbones have other frame rates or crops. Compare them with "
+            f"{argument('tier', 'pooled')}"
+        )
+    return [int(n) for n in n_frames.min(axis=0)]
 
 
 def _spread(n_frames: int, wanted: int) -> Array:

@@ -96,28 +96,16 @@ def draw_by_head(
     """
     by_head = {
         name: [curve for curve in curves if curve.head == name]
-        for name in (one.head for one in curves)
+        for name in (curve.head for curve in curves)
     }
     drawn_on, _ = panels(ax, len(by_head), same_height=same_height)
     several = drawn_on[-1] is not ax
+    kinds = {curve.metric for curve in curves if curve.is_first}
     for panel, (name, mine) in zip(drawn_on, by_head.items(), strict=True):
-        colour, notes = head_colour(name), []
-        for curve in mine:
-            x = curve.table["layer"].astype(int)
-            low, middle, high = (
-                curve.table[column].astype(float) for column in ("min", "mean", "max")
-            )
-            w = agreed.get((name, curve.metric))
-            notes += [f"W {w:.2f}"] if w is not None else []
-            text = f"{plain(name)}: {curve.metric.replace('_x_', ' x ').replace('_', ' ')}"
-            text += f", W {w:.2f}" if w is not None else ""
-            panel.plot(
-                x, middle, color=colour, ls=curve.dashes, marker=head_marker(name), ms=3, label=text
-            )
-            panel.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
-        what = [mine[0].metric] if len({one.metric for one in curves if one.is_first}) > 1 else []
+        notes = [note for curve in mine if (note := _draw(panel, curve, agreed))]
+        what = [mine[0].metric] if len(kinds) > 1 else []
         if several:
-            panel_title(panel, name, ", ".join([*what, *notes[:1]]), colour)
+            panel_title(panel, name, ", ".join([*what, *notes[:1]]), head_colour(name))
     for panel in dict.fromkeys(drawn_on):
         if even:
             panel.axhline(0, color="0.6", lw=1, ls="--", label=even)
@@ -128,33 +116,53 @@ def draw_by_head(
         whole_numbers(panel)
     label_outer(drawn_on, "layer", up)
     n_seeds = len(run.record.options.head_seeds)
-    bands = [
-        f"bands: range over {n_seeds} seeds" if n_seeds > 1 else "one seed, no bands",
-        *filter(None, more),
-    ]
-    bands += ["each head has a scale of its own"] if several and not same_height else []
+    seeds = f"range over {n_seeds} seeds" if n_seeds > 1 else ""
+    scales = "each head has a scale of its own" if several and not same_height else ""
+    notes = [f"bands: {seeds}" if seeds else "one seed, no bands", *more, scales]
+    bands = "; ".join(filter(None, notes))
     title = "" if condition == "all" else condition
-    band = (
-        [Patch(color="0.6", alpha=0.4, lw=0, label=f"range over {n_seeds} seeds")]
-        if n_seeds > 1
-        else []
-    )
-    if not several:
-        label(ax, [run], title=title, bands="; ".join(bands))
+    band = [Patch(color="0.6", alpha=0.4, lw=0, label=seeds)] if seeds else []
+    if several:
+        label_panels(ax, [*_line_kinds(curves, even), *band], [run], title=title, bands=bands)
+    else:
+        label(ax, [run], title=title, bands=bands)
         legend(ax, band)
-        return ax
-    handles = [
-        Line2D([], [], color="0.3", ls=ls, label=" or ".join(names))
-        for ls, names in ((one, _metrics(curves, one)) for one in ("-", ":"))
-        if names
-    ]
-    handles += [Line2D([], [], color="0.5", lw=1, ls="--", label=even)] if even else []
-    label_panels(ax, [*handles, *band], [run], title=title, bands="; ".join(bands))
     return ax
+
+
+def _draw(panel: Axes, curve: HeadCurve, agreed: Mapping[tuple[str, str], float]) -> str:
+    """Draw a curve with its band; gives its agreement in words, empty if it is not known."""
+    w = agreed.get((curve.head, curve.metric))
+    note = "" if w is None else f"W {w:.2f}"
+    text = f"{plain(curve.head)}: {curve.metric.replace('_x_', ' x ').replace('_', ' ')}"
+    layers = curve.table["layer"].astype(int)
+    low, middle, high = (curve.table[column].astype(float) for column in ("min", "mean", "max"))
+    colour = head_colour(curve.head)
+    panel.plot(
+        layers,
+        middle,
+        color=colour,
+        ls=curve.dashes,
+        marker=head_marker(curve.head),
+        ms=3,
+        label=", ".join(filter(None, [text, note])),
+    )
+    panel.fill_between(layers, low, high, color=colour, alpha=0.15, lw=0)
+    return note
+
+
+def _line_kinds(curves: Sequence[HeadCurve], even: str) -> list[Line2D]:
+    """What dashes stand for, for the legend of several panels."""
+    lines = [
+        Line2D([], [], color="0.3", ls=dashes, label=" or ".join(names))
+        for dashes in ("-", ":")
+        if (names := _metrics(curves, dashes))
+    ]
+    return lines + ([Line2D([], [], color="0.5", lw=1, ls="--", label=even)] if even else [])
 
 
 def _metrics(curves: Sequence[HeadCurve], dashes: str) -> list[str]:
     """Metrics in words, of the curves that are so dashed."""
     return list(
-        dict.fromkeys(one.metric.replace("_", " ") for one in curves if one.dashes == dashes)
+        dict.fromkeys(curve.metric.replace("_", " ") for curve in curves if curve.dashes == dashes)
     )

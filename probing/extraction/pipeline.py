@@ -13,7 +13,7 @@ and the disk, of which one is always let through.
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,23 +183,18 @@ class Pipeline:
     def _try_shard(
         self, index: int, clips: list[Clip], failures: dict[str, str], kept: KeptRows | None
     ) -> None:
-        new = {clip.utterance_id: clip for clip in clips}
-        rows = sorted(
-            [
-                *((clip.n_samples, clip.utterance_id, clip.measures) for clip in clips),
-                *(
-                    (n_samples, utterance_id, measures)
-                    for utterance_id, n_samples, measures in (kept.rows if kept else ())
-                ),
-            ],
-            key=lambda row: row[:2],
-        )
+        rows = [(clip.n_samples, clip.utterance_id, clip.measures) for clip in clips]
+        if kept:
+            rows += [(n_samples, name, measures) for name, n_samples, measures in kept.rows]
+        rows.sort(key=lambda row: row[:2])
         if not rows:
             self._later(self.writer.finish_shard, index, None, failures)
             return
+        names = [name for _, name, _ in rows]
+        place = {name: i for i, name in enumerate(names)}
         shard = self.writer.start_shard(
             index,
-            [name for _, name, _ in rows],
+            names,
             n_samples=[n for n, _, _ in rows],
             n_frames=[self.backbone.n_frames(n) for n, _, _ in rows],
             measures={
@@ -208,26 +203,33 @@ class Pipeline:
             },
         )
         try:
-            places = [i for i, (_, name, _) in enumerate(rows) if name in new]
-            for run in batches(
-                [rows[i][0] for i in places], self.batch_size, self.backbone.padding
-            ):
-                self._start(shard, places[run], [new[rows[i][1]] for i in places[run]])
-            while self._batches:
-                self._finish_batch(shard)
+            self._compute(shard, sorted(clips, key=lambda clip: place[clip.utterance_id]), place)
             if kept:
-                self._later(kept.copy, shard, {name: i for i, (_, name, _) in enumerate(rows)})
+                self._later(kept.copy, shard, place)
         except BaseException:
-            for batch in self._batches:
-                batch.states.cancel()
-            wait([batch.states for batch in self._batches])
-            self._batches.clear()
-            # those of the shard before count, also if they failed
-            wait([write for write, _ in self._writes])
-            self._writes = deque(item for item in self._writes if item[0].exception())
+            self._drop_batches()
             shard.abort()
             raise
         self._later(self.writer.finish_shard, index, shard, failures)
+
+    def _compute(self, shard: ShardWriter, clips: Sequence[Clip], place: Mapping[str, int]) -> None:
+        """Send clips, by length, through the model, and what comes out to their rows."""
+        lengths = [clip.n_samples for clip in clips]
+        for run in batches(lengths, self.batch_size, self.backbone.padding):
+            chosen = clips[run]
+            self._start(shard, [place[clip.utterance_id] for clip in chosen], list(chosen))
+        while self._batches:
+            self._finish_batch(shard)
+
+    def _drop_batches(self) -> None:
+        """Wait for what is on its way, and forget it but for the failures of its writes."""
+        for batch in self._batches:
+            batch.states.cancel()
+        wait([batch.states for batch in self._batches])
+        self._batches.clear()
+        # those of the shard before count, also if they failed
+        wait([write for write, _ in self._writes])
+        self._writes = deque(item for item in self._writes if item[0].exception())
 
     def _start(self, shard: ShardWriter, rows: list[int], clips: list[Clip]) -> None:
         """Send a batch through the model, when there is room for what comes out."""
