@@ -74,65 +74,93 @@ def layer_curve(
     _draw_control(ax, runs[0], split, relative)
     colour_of = colours_of(runs.names)
     for name, run in zip(runs.names, runs, strict=True):
-        colour, marker = colour_of[name], marker_of(colour_of[name])
-        layers = run.layers[run.layers["split"] == split]
-        if simultaneous:
-            bands = (
-                metric.scale * layer_bands(run, run.part(split)).loc[layers["layer"].astype(int)]
-            )
-            layers = layers.assign(low=bands["low"].to_numpy(), high=bands["high"].to_numpy())
-        x = layers["relative_depth" if relative else "layer"].astype(float)
-        called = "linear probe" if len(runs) == 1 else plain(name)
-        of_interval = f"95 % interval{', all layers at once' if simultaneous else ''}"
-        if len(layers) == 1:  # features without layers: a line across, to compare layers with
-            ax.axhspan(layers["low"].item(), layers["high"].item(), color=colour, alpha=0.08, lw=0)
-            ax.axhline(layers[metric.name].item(), color=colour, lw=1, ls="-.")
-        else:
-            alpha = 0.2 if len(runs) == 1 else 0.1
-            ax.fill_between(x, layers["low"], layers["high"], color=colour, alpha=alpha, lw=0)
-        ax.plot(x, layers[metric.name], color=colour, marker=marker, ms=5, lw=1.4, label=called)
-        _mark_chance(ax, run, layers=layers, x=x, split=split, colour=colour, marker=marker)
-        chosen = (layers["layer"] == run.record.finding.layer).to_numpy()
-        text = "chosen on dev" if run is runs[len(runs) - 1] else None
-        ax.plot(
-            x[chosen],
-            layers[metric.name][chosen],
-            "o",
-            ms=10,
-            mfc="none",
-            mec=colour,
-            mew=1.8,
-            label=text,
+        layers = _with_bands(run, split) if simultaneous else _of_split(run, split)
+        _draw_run(
+            ax,
+            run,
+            layers,
+            x=layers["relative_depth" if relative else "layer"].astype(float),
+            split=split,
+            colour=colour_of[name],
+            called=plain(name) if len(runs) > 1 else "",
+            chosen="chosen on dev" if run is runs[len(runs) - 1] else None,
         )
-    # one entry stands for the bands of all runs, so it has the colour of one run only where there
-    # is one
-    band = Patch(color=colour if len(runs) == 1 else "0.6", alpha=0.3, lw=0, label=of_interval)
     low, high = (-0.03, 1.03) if relative else (-0.3, max(deepest, 1) + 0.3)
     about = (
         "relative depth (layer / number of layers)"
         if relative
         else "layer (0 = input of the first block)"
     )
-    trivial = runs[0].controls.query("experiment == 'trivial-features' and split == @split").iloc[0]
-    value = trivial[metric.name]
-    ax.axhline(
-        value, color="0.25", ls="--", label="trivial features (duration, level, ...), bar: 95 %"
-    )
-    ends = [[value - trivial["low"]], [trivial["high"] - value]]
-    ax.errorbar([low / 2], [value], ends, color="0.25", lw=1, capsize=2)
+    _draw_trivial(ax, runs[0], split, low / 2)
     ax.set(xlabel=about, ylabel=metric.axis_of(f" on {split}"), xlim=(low, high))
     draw_chance(ax, runs[0])
     whole_rates(ax, metric=metric)
     if not relative:
         whole_numbers(ax)
-    below = (
-        _draw_excess(ax, runs[0], about, colour)
-        if len(runs) == 1 and split == "eval" and not relative
-        else None
-    )
+    below = None
+    if len(runs) == 1 and split == "eval" and not relative:
+        below = _draw_excess(ax, runs[0], about, colour_of[runs.names[0]])
     label(ax, runs, split, lowest=below)
-    legend(ax, [band])
+    # one entry stands for the bands of all runs, so it has the colour of one run only where there
+    # is one
+    colour = colour_of[runs.names[0]] if len(runs) == 1 else "0.6"
+    text = f"95 % interval{', all layers at once' if simultaneous else ''}"
+    legend(ax, [Patch(color=colour, alpha=0.3, lw=0, label=text)])
     return ax
+
+
+def _of_split(run: LoadedRun, split: str) -> pd.DataFrame:
+    return run.layers[run.layers["split"] == split]
+
+
+def _with_bands(run: LoadedRun, split: str) -> pd.DataFrame:
+    """Layers with bands that hold for all at once instead of intervals."""
+    layers = _of_split(run, split)
+    bands = layer_bands(run, run.part(split)).loc[layers["layer"].astype(int)]
+    scale = run.metric.scale
+    return layers.assign(
+        low=(scale * bands["low"]).to_numpy(), high=(scale * bands["high"]).to_numpy()
+    )
+
+
+def _draw_run(
+    ax: Axes,
+    run: LoadedRun,
+    layers: pd.DataFrame,
+    *,
+    x: pd.Series[float],
+    split: str,
+    colour: Any,
+    called: str,
+    chosen: str | None,
+) -> None:
+    """Draw the layers of a run at x with intervals; `called` is empty for a run that is alone.
+
+    `chosen` is the entry of the legend for the circle around the layer chosen on dev.
+    """
+    y = layers[run.metric.name]
+    marker = marker_of(colour)
+    if len(layers) == 1:  # features without layers: a line across, to compare layers with
+        ax.axhspan(layers["low"].item(), layers["high"].item(), color=colour, alpha=0.08, lw=0)
+        ax.axhline(y.item(), color=colour, lw=1, ls="-.")
+    else:
+        alpha = 0.1 if called else 0.2
+        ax.fill_between(x, layers["low"], layers["high"], color=colour, alpha=alpha, lw=0)
+    ax.plot(x, y, color=colour, marker=marker, ms=5, lw=1.4, label=called or "linear probe")
+    _mark_chance(ax, run, layers=layers, x=x, split=split, colour=colour, marker=marker)
+    best = (layers["layer"] == run.record.finding.layer).to_numpy()
+    ax.plot(x[best], y[best], "o", ms=10, mfc="none", mec=colour, mew=1.8, label=chosen)
+
+
+def _draw_trivial(ax: Axes, run: LoadedRun, split: str, x: float) -> None:
+    """Draw what trivial features reach as a line, with its interval at x."""
+    rows = run.controls.query("experiment == 'trivial-features' and split == @split")
+    row = rows.iloc[0]
+    value = row[run.metric.name]
+    text = "trivial features (duration, level, ...), bar: 95 %"
+    ax.axhline(value, color="0.25", ls="--", label=text)
+    bar = [[value - row["low"]], [row["high"] - value]]
+    ax.errorbar([x], [value], bar, color="0.25", lw=1, capsize=2)
 
 
 def _mark_chance(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,11 +17,14 @@ from analysis.plots.look import look
 from analysis.plots.palette import colours_of, marker_of
 from analysis.plots.style import label
 from analysis.runs.comparison import compare
+from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import Runs
 from cache import ProbeError
 from cache.errors import quoted
 from probing.runs import Run
 from probing.targets.metrics import METRICS, Metric
+
+CHOSEN: Mapping[str, Any] = {"ms": 8, "lw": 1.2, "capsize": 3}  # how its layer is drawn
 
 
 def pareto(runs: Sequence[str | Path | Run], ax: Axes | None = None) -> Axes:
@@ -53,74 +57,47 @@ def pareto_picture(runs: Runs, ax: Axes | None = None) -> Axes:
         )
     ax = ax or new_axes()
     metric = runs[0].metric
-    points = []
     colour_of = colours_of(runs.names)
-    left_out = not_drawn(runs)
-    for name, run in zip(runs.names, runs, strict=True):
-        if not len(run.costs):
-            continue
-        colour, marker = colour_of[name], marker_of(colour_of[name])
-        table = run.layers.query("split == 'eval'").merge(
-            run.costs, left_on="layer", right_on="depth"
-        )
-        points.append(table)
-        ax.plot(
-            table["gmacs"], table[metric.name], color=colour, lw=0.8, alpha=0.5, marker=marker, ms=3
-        )
-        chosen = table[table["layer"] == run.record.finding.layer]
-        ends = [chosen[metric.name] - chosen["low"], chosen["high"] - chosen[metric.name]]
-        ax.errorbar(
-            chosen["gmacs"],
-            chosen[metric.name],
-            ends,
-            color=colour,
-            marker=marker,
-            ms=8,
-            lw=1.2,
-            capsize=3,
-            label=plain(name),
-        )
-        for row in table.iloc[[0, -1]].itertuples():
-            ax.annotate(
-                f"{row.layer}",
-                (row.gmacs, getattr(row, metric.name)),
-                (3, 3),
-                textcoords="offset points",
-                fontsize=look().note_pt,
-            )
+    points = [
+        _draw_run(ax, run, name, colour_of[name])
+        for name, run in zip(runs.names, runs, strict=True)
+        if len(run.costs)
+    ]
     frontier = pareto_frontier(pd.concat(points, ignore_index=True), metric)
-    text = "nothing cheaper is better"
-    ax.step(
-        frontier["gmacs"],
-        frontier[metric.name],
-        where="post",
-        color="0.3",
-        lw=1,
-        ls="--",
-        label=text,
-    )
+    x, y = frontier["gmacs"], frontier[metric.name]
+    about = "nothing cheaper is better"
+    ax.step(x, y, where="post", color="0.3", lw=1, ls="--", label=about)
+    ax.errorbar([], [], [], color="0.4", marker="o", label="chosen on dev, bar: 95 %", **CHOSEN)
     ax.set(xscale="log", xlabel="10⁹ multiply-accumulates for 4 s of audio")
     ax.set(ylabel=metric.axis_of(" on eval"))
-    ax.errorbar(
-        [],
-        [],
-        [],
-        color="0.4",
-        marker="o",
-        ms=8,
-        lw=1.2,
-        capsize=3,
-        label="chosen on dev, bar: 95 %",
-    )
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
     whole_rates(ax, 0, metric)
+    left_out = not_drawn(runs)
     for text in left_out:
         ax.plot([], [], ls="", label=plain(text))
     label(ax, runs, notes=left_out)
     legend(ax)
     return ax
+
+
+def _draw_run(ax: Axes, run: LoadedRun, name: str, colour: Any) -> pd.DataFrame:
+    """Draw the layers of a run, the chosen one with its interval; gives layers and costs."""
+    metric = run.metric
+    marker = marker_of(colour)
+    table = run.layers.query("split == 'eval'").merge(run.costs, left_on="layer", right_on="depth")
+    x, y = table["gmacs"], table[metric.name]
+    ax.plot(x, y, color=colour, lw=0.8, alpha=0.5, marker=marker, ms=3)
+    chosen = table[table["layer"] == run.record.finding.layer]
+    x, y = chosen["gmacs"], chosen[metric.name]
+    bar = [y - chosen["low"], chosen["high"] - y]
+    ax.errorbar(x, y, bar, color=colour, marker=marker, label=plain(name), **CHOSEN)
+    for row in table.iloc[[0, -1]].itertuples():
+        place = (row.gmacs, getattr(row, metric.name))
+        points = look().note_pt
+        ax.annotate(f"{row.layer}", place, (3, 3), textcoords="offset points", fontsize=points)
+    return table
 
 
 def not_drawn(runs: Runs) -> list[str]:
