@@ -5,6 +5,7 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import matplotlib.image
 import numpy as np
@@ -51,11 +52,8 @@ def test_importing_analysis_imports_nothing_that_draws_or_computes() -> None:
 
 
 def test_every_name_of_analysis_is_there_whatever_was_imported_before() -> None:
-    before = dict(sys.modules)
-    # as in a new process, but for the libraries
-    for name in before:
-        if name.partition(".")[0] in ("analysis", "probing", "cache"):
-            del sys.modules[name]
+    # as in a new process, but for the libraries: torch cannot be imported twice
+    before = _take_out_ours()
     try:
         for part in ("similarity", "transferability", "inspection", "controls"):
             import_module(f"analysis.{part}")
@@ -63,9 +61,14 @@ def test_every_name_of_analysis_is_there_whatever_was_imported_before() -> None:
         assert new is not analysis
         assert all(callable(getattr(new, name)) for name in new.__all__)
     finally:
-        for name in set(sys.modules) - set(before):
-            del sys.modules[name]
+        _take_out_ours()
         sys.modules.update(before)
+
+
+def _take_out_ours() -> dict[str, ModuleType]:
+    packages = ("analysis", "probing", "cache")
+    ours = [name for name in sys.modules if name.partition(".")[0] in packages]
+    return {name: sys.modules.pop(name) for name in ours}
 
 
 def test_jupyter_shows_a_plot_as_the_last_line_of_a_cell_and_leaves_axes_of_ones_own_to_pyplot(
