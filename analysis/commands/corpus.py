@@ -10,6 +10,14 @@ from analysis.commands.interruption import InterruptibleGroup
 from analysis.commands.printing import out, print_counts
 from probing.progress import progress_line, several
 
+CheckedCorpus = Annotated[
+    str, typer.Argument(metavar="SPEC", help="NAME:ROOT, or a manifest; as --corpus of extract.")
+]
+WithAudio = Annotated[
+    bool, typer.Option("--audio", help="Also decode every file and name those of no use.")
+]
+DecodingThreads = Annotated[int, typer.Option(min=1, help="Decoding threads.")]
+
 corpus_app = typer.Typer(
     cls=InterruptibleGroup,
     help="List the corpora known by name, and check one.",
@@ -37,15 +45,10 @@ def list_corpora() -> None:
 
 @corpus_app.command()
 def check(
-    spec: Annotated[
-        str,
-        typer.Argument(metavar="SPEC", help="NAME:ROOT, or a manifest; as --corpus of extract."),
-    ],
+    spec: CheckedCorpus,
     audio_root: AudioRoot = None,
-    audio: Annotated[
-        bool, typer.Option("--audio", help="Also decode every file and name those of no use.")
-    ] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Decoding threads.")] = 2,
+    audio: WithAudio = False,
+    workers: DecodingThreads = 2,
 ) -> None:
     """Compare a corpus with the published counts, name what is missing, and say where to get it;
     exit code 1 then.

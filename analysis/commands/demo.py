@@ -18,31 +18,33 @@ if TYPE_CHECKING:  # at run time it costs torch
     from analysis.runs.comparison import Comparison
 
 
+StoryFolder = Annotated[
+    Path,
+    typer.Option("--out", metavar="FOLDER", help="Folder of the caches, the runs and the report."),
+]
+MostClips = Annotated[
+    int | None,
+    typer.Option(
+        min=4,
+        metavar="N",
+        help="A quick look: at most N clips of each split and "
+        "class, speakers in turn [default: all].",
+    ),
+]
+HeadSeeds = Annotated[int, typer.Option(min=1, help="First weights of every head.")]
+Resamples = Annotated[int, typer.Option(min=100, help="Bootstrap resamples behind each interval.")]
+StoryAsJson = Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")]
+ReplaceRuns = Annotated[bool, typer.Option("--overwrite", help="Replace runs made another way.")]
+
+
 def demo(
-    folder: Annotated[
-        Path,
-        typer.Option(
-            "--out", metavar="FOLDER", help="Folder of the caches, the runs and the report."
-        ),
-    ] = Path("results"),
-    clips: Annotated[
-        int | None,
-        typer.Option(
-            min=4,
-            metavar="N",
-            help="A quick look: at most N clips of each split and "
-            "class, speakers in turn [default: all].",
-        ),
-    ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="First weights of every head.")] = 3,
-    resamples: Annotated[
-        int, typer.Option(min=100, help="Bootstrap resamples behind each interval.")
-    ] = 1000,
+    folder: StoryFolder = Path("results"),
+    clips: MostClips = None,
+    seeds: HeadSeeds = 3,
+    resamples: Resamples = 1000,
     device: Device = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace runs made another way.")
-    ] = False,
+    as_json: StoryAsJson = False,
+    overwrite: ReplaceRuns = False,
 ) -> None:
     """Run the whole story on the demo corpus: three backbones, their probes, one report, and what
     it all says.

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,18 @@ from analysis.runs.kinds import RUN, expect, expect_runs
 from cache.errors import ProbeError
 from probing.options import check, nearest, option
 from probing.progress import console, status_line
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from probing.targets.metrics import Metric
+
+FigureKind = Annotated[
+    str, typer.Argument(metavar="KIND", help=f"{PLOTS.listed()}.", autocompletion=plots)
+]
+FigureFile = Annotated[
+    Path, typer.Option("--out", "-o", metavar="FILE", help="A .png, .svg or .pdf; - prints svg.")
+]
 
 
 @dataclass(frozen=True)
@@ -94,18 +106,16 @@ class Paper:
     def __post_init__(self) -> None:
         check(self)
 
+    def look(self) -> dict[str, Any]:
+        """The arguments, beside the name, of `analysis.style`."""
+        return {name: getattr(self, name) for name in ("width", "title", "font_size")}
+
 
 @with_options
 def plot(
     run: RunFolder,
-    kind: Annotated[
-        str,
-        typer.Argument(metavar="KIND", help=f"{PLOTS.listed()}.", autocompletion=plots),
-    ],
-    file: Annotated[
-        Path,
-        typer.Option("--out", "-o", metavar="FILE", help="A .png, .svg or .pdf; - prints svg."),
-    ],
+    kind: FigureKind,
+    file: FigureFile,
     options: Drawn,
     paper: Paper,
     tables: TableFiles,
@@ -121,26 +131,33 @@ def plot(
     check_suffix(file, PICTURES)
     options.check_for(kind)
     tables.check()
+    folders = [run, *options.compare]
     expect(run, RUN)
-    expect_runs([run, *options.compare])
+    expect_runs(folders)
     analysis = import_module("analysis")
-    how = options.of_kind()
-    look = {name: getattr(paper, name) for name in ("width", "title", "font_size")}
-    with analysis.style(paper.style, **look) as drawn_as:
+    with analysis.style(paper.style, **paper.look()) as style:
         with status_line("Drawing"):
-            loaded = [analysis.load(one, options.corpus) for one in (run, *options.compare)]
-            drawn = PLOTS[kind].draw(loaded, **how)
-        numbers = PLOTS[kind].numbers(loaded, **how) if tables.wanted else None
-        _write(file, drawn, paper.dpi or drawn_as.dpi)
+            runs = [analysis.load(folder, options.corpus) for folder in folders]
+            drawn = PLOTS[kind].draw(runs, **options.of_kind())
+        numbers = PLOTS[kind].numbers(runs, **options.of_kind()) if tables.wanted else None
+        _write(file, drawn, paper.dpi or style.dpi)
     if kind == "pareto":
-        for text in import_module("analysis.plots.pareto").not_drawn(analysis.load_many(loaded)):
+        for text in import_module("analysis.plots.pareto").not_drawn(analysis.load_many(runs)):
             console.print(text, markup=False)
+    caption = analysis.caption(drawn)
     if numbers is not None:
-        texts = import_module("analysis.tables").with_intervals(numbers)
-        texts = import_module("analysis.tables.of_plots").in_words(texts, loaded[0].metric)
-        tables.write(numbers, texts, analysis.caption(drawn))
-    if drawn_as.is_paper:
-        out.print(f"For the caption: {analysis.caption(drawn)}", markup=False)
+        _write_numbers(tables, numbers, runs[0].metric, caption)
+    if style.is_paper:
+        out.print(f"For the caption: {caption}", markup=False)
+
+
+def _write_numbers(
+    tables: TableFiles, numbers: "pd.DataFrame", metric: "Metric", title: str
+) -> None:
+    """Write the numbers of a figure to the files that were given."""
+    texts = import_module("analysis.tables").with_intervals(numbers)
+    texts = import_module("analysis.tables.of_plots").in_words(texts, metric)
+    tables.write(numbers, texts, title)
 
 
 def _write(file: Path, drawn: Any, dpi: int) -> None:

@@ -33,6 +33,13 @@ reproduce_app = typer.Typer(
 Root = Annotated[
     Path | None, typer.Option(metavar="ROOT", help="Where the official archives were unpacked.")
 ]
+RunSteps = Annotated[
+    bool, typer.Option("--run", help="Run the steps whose data is there; without it, list them.")
+]
+TableFolder = Annotated[
+    Path,
+    typer.Option("--out", "-o", metavar="DIR", help="Folder of the caches, the run and the table."),
+]
 
 
 @reproduce_app.callback()
@@ -46,16 +53,8 @@ def attm(
     asvspoof2019_la: Root = None,
     asvspoof2021_la: Root = None,
     asvspoof2021_df: Root = None,
-    run: Annotated[
-        bool,
-        typer.Option("--run", help="Run the steps whose data is there; without it, list them."),
-    ] = False,
-    folder: Annotated[
-        Path,
-        typer.Option(
-            "--out", "-o", metavar="DIR", help="Folder of the caches, the run and the table."
-        ),
-    ] = Reproduction.folder,
+    run: RunSteps = False,
+    folder: TableFolder = Reproduction.folder,
     *,
     wanted: Reproduction,
 ) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,6 +27,7 @@ from probing.targets.metrics import BINARY
 from probing.targets.options import TargetOptions
 
 if TYPE_CHECKING:
+    from cache import Cache
     from probing.runs import Run
     from probing.sweep.split import Split
 
@@ -75,6 +76,16 @@ class Course:
         False, "Refuse parts that share a speaker or a recording, before training."
     )
 
+    def sweep(self, cache: "Cache", folder: Path, options: SweepOptions, **how: Any) -> "Run":
+        """Sweep a cache, anew if asked for; else what is finished is kept."""
+        module = import_module("probing.sweep")
+        how |= {"device": self.device, "strict": self.strict}
+        if self.overwrite:
+            made: Run = module.sweep(cache, folder, options, overwrite=True, **how)
+        else:
+            made = module.sweep_once(cache, folder, options, **how)
+        return made
+
 
 @with_options
 def sweep(
@@ -111,8 +122,7 @@ def sweep(
     if folder is None:
         folder = Path(options.train.rpartition(":")[0]) if ":" in options.train else DEMO_CACHE
     run = run or _run_of(folder, options.target)
-    _check_given(run, options, course)
-    tables.check()
+    _check_given(run, options, course, tables)
     expect(folder, CACHE)
     others = _open_runs(course.compare)
     from cache import Cache
@@ -124,24 +134,20 @@ def sweep(
     if course.plan:
         return _print_plan(options, splits["eval"])
     _check_same_utterances(splits, others)
-    how = {"device": course.device, "memory_gb": memory_gb, "strict": course.strict}
-    sweeps = import_module("probing.sweep")
-    if course.overwrite:
-        made = sweeps.sweep(cache, run, options, splits=splits, overwrite=True, **how)
-    else:
-        made = sweeps.sweep_once(cache, run, options, splits=splits, **how)
+    made = course.sweep(cache, run, options, splits=splits, memory_gb=memory_gb)
     _show(made, others, tables)
     _track(made, course)
 
 
-def _check_given(run: Path, options: SweepOptions, course: Course) -> None:
-    """Refuse a place for the run, heads and a tracker that cannot be, before a cache is opened."""
+def _check_given(run: Path, options: SweepOptions, course: Course, tables: TableFiles) -> None:
+    """Refuse places, heads and a tracker that cannot be, before a cache is opened."""
     check_outside(run)
     if not course.plan:
         check_run_place(run)
     import_heads(options.depths.heads)
     if course.track != "none":
         import_module("probing.sweep.training_log").check_tracker(course.track)
+    tables.check()
 
 
 def _track(made: "Run", course: Course) -> None:
