@@ -13,7 +13,7 @@ from analysis.commands.features import Classes, Features
 from analysis.commands.files import TABLES, check_one_output, check_suffix, is_output, save
 from analysis.commands.parameters import Only, with_options
 from analysis.commands.printing import out, print_frame, print_json
-from analysis.runs.kinds import CACHE, RUN, expect
+from analysis.runs.kinds import CACHE, RUN, expect_each
 from cache.errors import OptionError, ProbeError
 from probing.options import NAMES, option
 from probing.progress import several
@@ -26,6 +26,17 @@ if TYPE_CHECKING:
 
 
 SCORES = ("logme", "h_score", "transrate", "gbc")
+ScoredCaches = Annotated[
+    list[Path], typer.Argument(metavar="CACHE...", help="Caches, of one or several backbones.")
+]
+RunsOfCaches = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--run",
+        metavar="RUN",
+        help="Run of each cache, in order: how well the scores foretell it.",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -49,17 +60,8 @@ class ScoreKinds:
 
 @with_options
 def transfer(
-    caches: Annotated[
-        list[Path], typer.Argument(metavar="CACHE...", help="Caches, of one or several backbones.")
-    ],
-    runs: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--run",
-            metavar="RUN",
-            help="Run of each cache, in order: how well the scores foretell it.",
-        ),
-    ] = None,
+    caches: ScoredCaches,
+    runs: RunsOfCaches = None,
     file: TableFile = None,
     *,
     classes: Classes,
@@ -77,27 +79,40 @@ def transfer(
     check_one_output(file, as_json)
     if file:
         check_suffix(file, TABLES)
+    _check_folders(caches, runs or ())
+    opened = [import_module("cache").Cache(folder) for folder in caches]
+    foretold = _open_runs(runs or (), opened, classes.target)
+    table = _scores(opened, classes, kinds, features)
+    transferability = import_module("analysis.transferability")
+    found = transferability.predicts(_alone(foretold), table) if foretold else None
+    if as_json:
+        shown = None if found is None else found.reset_index(drop=True)
+        print_json({"scores": table.reset_index(), "foretold": shown})
+    elif not is_output(file):
+        _show(table, found, foretold)
+    if file:
+        save(file, None, table.reset_index())
+
+
+def _check_folders(caches: Sequence[Path], runs: Sequence[Path]) -> None:
+    """Refuse another number of runs than of caches, and what is neither or is named twice."""
     if runs and len(runs) != len(caches):
         of_each = f"{several(len(runs), 'run')} for the scores of {several(len(caches), 'cache')}"
         raise ProbeError(f"{of_each}. Name the run of each cache, in their order")
-    for folder in caches:
-        expect(folder, CACHE)
-    for folder in runs or ():
-        expect(folder, RUN)
-    module = import_module("analysis.transferability")
-    opened = [import_module("cache").Cache(folder) for folder in caches]
-    of_caches = [import_module("probing.runs").Run(one) for one in runs or ()]
-    for run, cache in zip(of_caches, opened, strict=False):  # before the layers are scored
-        import_module("probing.runs").check_cache(run, cache)
-    table = _scores(opened, classes, kinds, features)
-    found = module.predicts(_alone(of_caches), table) if of_caches else None
-    if as_json:
-        foretold = None if found is None else found.reset_index(drop=True)
-        print_json({"scores": table.reset_index(), "foretold": foretold})
-    elif not is_output(file):
-        _show(table, found, of_caches)
-    if file:
-        save(file, None, table.reset_index())
+    expect_each(caches, CACHE)
+    expect_each(runs, RUN)
+
+
+def _open_runs(folders: Sequence[Path], caches: "Sequence[Cache]", target: str) -> "list[Run]":
+    """The runs; refuse those of other caches, or of another target, before layers are scored."""
+    if not folders:
+        return []
+    module = import_module("probing.runs")
+    runs = [module.Run(folder) for folder in folders]
+    for run, cache in zip(runs, caches, strict=True):
+        module.check_cache(run, cache)
+    import_module("analysis.transferability.prediction").check_targets(runs, target)
+    return runs
 
 
 def _scores(

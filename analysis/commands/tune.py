@@ -14,7 +14,6 @@ from analysis.commands.printing import out
 from analysis.runs.companions import with_its_name
 from analysis.runs.kinds import EXPORT, RUN, expect
 from probing.extraction.options import Options
-from probing.heads.kinds import import_heads
 from probing.options import check, command_line, option
 from probing.progress import duration, size
 from probing.targets.metrics import METRICS
@@ -43,6 +42,13 @@ TunedHead = Annotated[
         metavar="NAME",
         help="Of the run, as weighted-sum+linear-depth-06 or its kind [default: that of its "
         "finding]; without a run a new one, MERGE+BACKEND.",
+    ),
+]
+SkipEval = Annotated[bool, typer.Option("--skip-eval", help="Do not score eval in the end.")]
+ReplaceTuned = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite", help="Replace a model tuned another way, or what a killed one left."
     ),
 ]
 
@@ -80,15 +86,8 @@ def tune(
     machine: TuneMachine,
     backbone: Annotated[Options, Only(*OF_BACKBONE)],
     target: Annotated[TargetOptions, Only(*OF_TARGET)],
-    skip_eval: Annotated[
-        bool, typer.Option("--skip-eval", help="Do not score eval in the end.")
-    ] = False,
-    overwrite: Annotated[
-        bool,
-        typer.Option(
-            "--overwrite", help="Replace a model tuned another way, or what a killed one left."
-        ),
-    ] = False,
+    skip_eval: SkipEval = False,
+    overwrite: ReplaceTuned = False,
 ) -> None:
     """Fine-tune the first blocks of a backbone together with the head on them, and say what that
     gained.
@@ -108,14 +107,13 @@ def tune(
     for path, kind in ((run, RUN), (start.continued, EXPORT)):
         if path is not None:
             expect(path, kind)
-    if run is None and start.continued is None:
-        import_heads(filter(None, [head]))
-        backbone.check_backbone()
     source = Source(run, head, options=backbone, target=target, **asdict(start))
     if folder is None:
         named = with_its_name(start.continued or run or Path(Path(backbone.backbone).name))
         folder = named.with_name(f"{named.name.removesuffix('.run')}.tuned")
     check_model_folder(folder)
+    import_module("probing.serving.places").check_place(folder)
+    source.check()
     tuned = import_module("probing.tuning").tune(
         source, folder, options, machine, overwrite=overwrite, with_eval=not skip_eval
     )

@@ -70,11 +70,20 @@ def expect_runs(paths: Sequence[Path]) -> None:
     """
     if len(paths) == 1 and next(paths[0].glob(f"*/{RECORD}"), None):
         return
+    expect_each(paths, RUN)
+
+
+def expect_each(paths: Sequence[Path], kind: str) -> None:
+    """As `expect`, of several folders of one kind, each named once.
+
+    >>> expect_each([Path("results/demo.cache"), Path("results/random.cache")], CACHE)
+    """
     places = [path.resolve() for path in paths]
     for path, place in zip(paths, places, strict=True):
-        expect(path, RUN)
+        expect(path, kind)
         if places.count(place) > 1:
-            raise ProbeError(f"{path}: is there twice. Name each run once")
+            name = kind.split(maxsplit=1)[1]
+            raise ProbeError(f"{path}: is there twice. Name each {name} once")
 
 
 def expect_file(path: Path) -> None:

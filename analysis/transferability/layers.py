@@ -91,11 +91,13 @@ def transfer_scores(
         columns.insert(columns.index("transrate") + 1, SHUFFLED)
     tables = []
     caches = list(cache) if not isinstance(cache, Cache) else [cache]
-    for one in caches:
-        v = view(one, layers, where, tier, deviation and tier == "pooled", frames_per_utterance)
-        classes = _classes(v, target, labels)
+    deviation = deviation and tier == "pooled"
+    seen = [view(c, layers, where, tier, deviation, frames_per_utterance) for c in caches]
+    # of all, before the layers of any are read
+    classes_of_each = [_classes(v, target, labels) for v in seen]
+    for v, classes in zip(seen, classes_of_each, strict=True):
         with progress_line(
-            f"Transferability of {one.about.get('backbone')}", len(v.layers), "layers"
+            f"Transferability of {v.cache.about.get('backbone')}", len(v.layers), "layers"
         ) as line:
             rows = {}
             for layer in v.layers:
@@ -121,15 +123,15 @@ def transfer_scores(
         tables.append(
             pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("layer")
         )
-    names = [f"{one.about.get('backbone')}" for one in caches]
+    names = [f"{c.about.get('backbone')}" for c in caches]
     names = [
         name if names.count(name) == 1 else f"{name} ({c.id})"
         for name, c in zip(names, caches, strict=True)
     ]
     table = pd.concat(tables, keys=names, names=["backbone"]) if several else tables[0]
     table.attrs = {
-        "caches": [one.id for one in caches],
-        "folders": [str(one.folder) for one in caches],
+        "caches": [c.id for c in caches],
+        "folders": [str(c.folder) for c in caches],
         "target": target,
         "rows": ", ".join(names),
     }
@@ -140,7 +142,7 @@ def _shuffled(classes: list[NDArray[np.intp]]) -> list[NDArray[np.intp]]:
     """Classes of the same sizes whose members were dealt out anew, always in the same way."""
     members = np.random.default_rng(0).permutation(np.concatenate(classes))
     return [
-        np.sort(part) for part in np.split(members, np.cumsum([len(one) for one in classes])[:-1])
+        np.sort(part) for part in np.split(members, np.cumsum([len(rows) for rows in classes])[:-1])
     ]
 
 

@@ -71,38 +71,25 @@ def predicts(
             f"{len(runs)} runs for the scores of {len(groups)} "
             "caches: expected one each, in their order"
         )
-    metrics = {one.metric.name: one for one in runs}
-    if len(metrics) > 1:
-        targets = ", ".join(
-            f"{one.folder} by {one.metric.called} of {one.task.target}" for one in metrics.values()
-        )
-        raise ProbeError(
-            f"runs of several targets: {targets}. Expected runs of one target and metric"
-        )
+    check_targets(runs, scores.attrs.get("target"))
     points = {}
     scored = scores.attrs.get("caches", [])
     folders = scores.attrs.get("folders", [])
-    target = scores.attrs.get("target")
-    for i, (one, (name, part)) in enumerate(zip(runs, groups.items(), strict=True)):
+    for i, (of_cache, (name, part)) in enumerate(zip(runs, groups.items(), strict=True)):
         # a part of a table keeps the caches of the whole
         known = [scored[i]] if len(scored) == len(runs) else scored
-        if known and one.record.cache not in known:
+        if known and of_cache.record.cache not in known:
             raise ProbeError(
-                f"{one.folder}: made from cache {one.record.cache}, the scores are of "
+                f"{of_cache.folder}: made from cache {of_cache.record.cache}, the scores are of "
                 f"{', '.join(known)}. Sweep that cache, or score this one"
             )
         if len(scored) == len(runs) == len(folders):
             with suppress(CacheMissing):  # scores are of use without their cache
-                check_cache(one, Cache(folders[i]))
-        if target not in (None, one.task.target):
-            raise ProbeError(
-                f"{one.folder}: its target is {one.task.target}, the scores are of {target}. "
-                f"{_scored_as(one)}, or give a run of {target}"
-            )
-        points[name] = part.join(_losses(one, split), how="inner")
+                check_cache(of_cache, Cache(folders[i]))
+        points[name] = part.join(_losses(of_cache, split), how="inner")
         if len(points[name]) < FEWEST:
             raise ProbeError(
-                f"{one.folder}: {len(points[name])} layers with "
+                f"{of_cache.folder}: {len(points[name])} layers with "
                 f"scores and probes: expected {FEWEST}"
             )
     if len(points) > 1:
@@ -123,6 +110,29 @@ def predicts(
                 }
             )
     return pd.DataFrame(rows)
+
+
+def check_targets(runs: Sequence[Run], target: str | None) -> None:
+    """Refuse runs of several targets or metrics, or of another target than is scored.
+
+    `target` is the column that says the class; None if it is not known.
+
+    >>> check_targets([Run("results/demo.run")], "label")
+    """
+    metrics = {run.metric.name: run for run in runs}
+    if len(metrics) > 1:
+        targets = ", ".join(
+            f"{run.folder} by {run.metric.called} of {run.task.target}" for run in metrics.values()
+        )
+        raise ProbeError(
+            f"runs of several targets: {targets}. Expected runs of one target and metric"
+        )
+    for run in runs:
+        if target not in (None, run.task.target):
+            raise ProbeError(
+                f"{run.folder}: its target is {run.task.target}, the scores are of {target}. "
+                f"{_scored_as(run)}, or give a run of {target}"
+            )
 
 
 def _losses(run: Run, split: str) -> pd.Series:

@@ -87,8 +87,12 @@ class TuneOptions:
 
     def __post_init__(self) -> None:
         check(self)
-        Trained.parse(self.train)
         Augmentation.of(self.augment)
+        if self.trained.what == "head" and (self.front_end or self.layer_decay != 1):
+            name = "front_end" if self.front_end else "layer_decay"
+            raise OptionError(
+                name, getattr(self, name), "is of the backbone, of which nothing is trained"
+            )
 
     @property
     def trained(self) -> Trained:
@@ -142,12 +146,3 @@ class TuneMachine:
 
     def __post_init__(self) -> None:
         check(self)
-
-
-def check_meaning(options: TuneOptions) -> None:
-    """Refuse options that have no meaning together."""
-    if options.trained.what == "head" and (options.front_end or options.layer_decay != 1):
-        name = "front_end" if options.front_end else "layer_decay"
-        raise OptionError(
-            name, getattr(options, name), "is of the backbone, of which nothing is trained"
-        )

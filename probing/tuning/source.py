@@ -8,12 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cache.errors import OptionError, ProbeError, argument
+from probing.backbones.checkpoint import stated_blocks
 from probing.extraction.options import Options
+from probing.heads.kinds import BackendKind, check_head, import_heads
+from probing.registry import RegistryError
+from probing.targets.metrics import CLASSES
 from probing.targets.options import TargetOptions
 from probing.tuning.recipes import TuningRecipe
 
-if TYPE_CHECKING:  # at run time it costs torch
-    from probing.tuning.start import Start
+if TYPE_CHECKING:
+    from probing.runs import Run
+    from probing.serving.candidates import Candidate
+    from probing.targets.task import Task
+    from probing.tuning.start import Start  # at run time it costs torch
 
 OF_BACKBONE = ("backbone", "revision", "normalize", "max_seconds", "seconds")
 OF_TARGET = ("target", "labels", "positive", "task", "metric", "min_count")
@@ -70,6 +77,29 @@ class Source:
                     raise OptionError(
                         name, value, "is that of the model which is continued. Leave it out"
                     )
+
+    def check(self) -> None:
+        """Refuse a head, a depth or a backbone that there is not, before PyTorch is loaded.
+
+        Raises:
+            ProbeError: as `start`, for what the records of the run or the config of the backbone
+                say.
+
+        >>> Source(Path("results/demo.run"), depth=2).check()
+        """
+        from probing.runs import Run
+
+        if self.continued is not None:
+            return
+        if self.run is not None:
+            tuned_head(Run(self.run), self.head, self.depth)
+            return
+        assert self.head is not None
+        import_heads([self.head])
+        new_head(self.head)
+        self.options.check_backbone()
+        if (n_blocks := stated_blocks(self.options.backbone)) is not None:
+            check_depth(self.depth, n_blocks, self.options.backbone)
 
     def start(self, device: str, recipe: TuningRecipe, say: Callable[[str], None]) -> Start:
         """Load it.
@@ -132,6 +162,57 @@ class Source:
                 "target": asdict(self.target),
             }
         return found
+
+
+def tuned_head(run: Run, head: str | None, depth: int | None) -> Candidate:
+    """The head of a run that is tuned, by default that of its finding; it is not loaded.
+
+    Raises:
+        ProbeError: the run has no such head, or it is none that can be tuned.
+
+    >>> from probing.runs import Run
+    >>> tuned_head(Run("results/demo.run"), "weighted-sum+linear", 2).name
+    'weighted-sum+linear-depth-02'
+    """
+    from probing.serving.candidates import LINEAR, candidate
+
+    found = candidate(run, depth, head, any_target=True, least=1)
+    if found.depth < 1:
+        raise OptionError(
+            "head", found.name, "needs no block, so that there is nothing to tune. Name another"
+        )
+    if found.name.startswith(LINEAR):
+        check_linear(found.name, run.task)
+    return found
+
+
+def check_linear(name: str, task: Task) -> None:
+    """Refuse the linear probe of a task of many classes."""
+    if task.name == CLASSES:
+        raise OptionError(
+            "head", name, "is a linear probe of many classes, which is not tuned. Name a head"
+        )
+
+
+def new_head(head: str) -> BackendKind | None:
+    """The kind of the back-end of a new head, see `probing.heads.kinds.check_head`.
+
+    Raises:
+        OptionError: no such head.
+
+    >>> new_head("mean+linear").needs_frames
+    False
+    """
+    try:
+        return check_head(head)
+    except RegistryError as error:
+        raise OptionError("head", head, str(error)) from None
+
+
+def check_depth(depth: int | None, n_blocks: int, backbone: str) -> None:
+    """Refuse more blocks than a backbone has; None is all of them."""
+    if depth is not None and depth > n_blocks:
+        raise OptionError("depth", depth, f"{backbone} has {n_blocks} blocks. Expected no more")
 
 
 def _changed(options: Any) -> dict[str, Any]:

@@ -15,11 +15,10 @@ from probing.corpora import load_corpus
 from probing.extraction import Options
 from probing.extraction.layers import layers_of
 from probing.heads.head import Head
-from probing.heads.kinds import check_head, split_head
+from probing.heads.kinds import split_head
 from probing.heads.sources import deviation
 from probing.heads.stack import HeadStack, Model
 from probing.progress import progress_line
-from probing.registry import RegistryError
 from probing.runs import Run
 from probing.serving.exit_heads import ExitHeads
 from probing.serving.exported import Exported, load_run_backbone, open_exported, run_options
@@ -29,6 +28,7 @@ from probing.targets.options import TargetOptions
 from probing.targets.task import Task
 from probing.tuning.clips import Reading, unusable
 from probing.tuning.recipes import CROP_SECONDS, TuningRecipe
+from probing.tuning.source import check_depth, check_linear, new_head, tuned_head
 from probing.tuning.utterances import (
     Utterances,
     parts_of,
@@ -88,19 +88,12 @@ def from_run(
     Raises:
         ProbeError: no such head, or the run's cache or its audio is not there, or not what it was.
     """
-    chosen = choose_head(run, depth, head, any_target=True, least=1)
-    if chosen.about.depth < 1:
-        raise OptionError(
-            "head",
-            chosen.about.name,
-            "needs no block, so that there is nothing to tune. Name another",
-        )
+    about = tuned_head(run, head, depth)
+    chosen = choose_head(run, about.depth, about.name, any_target=True)
     parts = parts_of(run, audio_root)
     options = run_options(run, chosen.head)
-    stack, n_frames, unit = _as_stack(chosen.head, chosen.about.name, parts["train"], run.task)
+    stack, n_frames, unit = _as_stack(chosen.head, about.name, parts["train"], run.task)
     backbone = load_run_backbone(run, options, device).truncate(stack.n_layers)
-    about = {"run": str(run.folder.resolve()), "head": chosen.about.name}
-    frozen = run, chosen.about.name
     return Start(
         backbone,
         stack,
@@ -110,8 +103,8 @@ def from_run(
         options=options,
         task=run.task,
         parts=parts,
-        about=about,
-        frozen=frozen,
+        about={"run": str(run.folder.resolve()), "head": about.name},
+        frozen=(run, about.name),
     )
 
 
@@ -199,10 +192,7 @@ def from_nothing(
         ProbeError: no such head, corpus, split or target.
     """
     merge, backend = split_head(head)
-    try:
-        kind = check_head(head)
-    except RegistryError as error:
-        raise OptionError("head", head, str(error)) from None
+    kind = new_head(head)
     frames = recipe.learning.n_frames is not None or bool(kind and kind.needs_frames)
     if recipe.learning.n_frames is not None and options.seconds is None:
         options = replace(options, seconds=CROP_SECONDS)
@@ -212,11 +202,8 @@ def from_nothing(
         say(f"Note: {note}.")
     parts, task = parts_of_corpus(read, target, say)
     backbone = options.load_backbone(device)
+    check_depth(depth, backbone.n_layers, backbone.name)
     if depth is not None:
-        if depth > backbone.n_layers:
-            raise OptionError(
-                "depth", depth, f"{backbone.name} has {backbone.n_layers} blocks. Expected no more"
-            )
         backbone = backbone.truncate(depth)
     model = Model(merge, backend, backbone.n_layers, recipe.learning.seed)
     dim = backbone.dim if frames else 2 * backbone.dim
@@ -269,10 +256,7 @@ def _as_stack(
         raise OptionError(
             "head", name, "has several heads, one an exit. Tune a run, or an export of one head"
         )
-    if task.name == CLASSES:
-        raise OptionError(
-            "head", name, "is a linear probe of many classes, which is not tuned. Name a head"
-        )
+    check_linear(name, task)
     model = Model("single", "linear", head.depth)
     unit = unit_of(train, task)
     stack = HeadStack(

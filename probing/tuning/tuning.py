@@ -30,7 +30,7 @@ from probing.sweep.split import EVAL
 from probing.tuning.engine import Engine
 from probing.tuning.evaluation import Evaluated, evaluate, score_utterances
 from probing.tuning.lora import take_adapters_off
-from probing.tuning.options import TuneMachine, TuneOptions, check_meaning
+from probing.tuning.options import TuneMachine, TuneOptions
 from probing.tuning.preparation import plain, prepare_training
 from probing.tuning.progress import LOG
 from probing.tuning.reference import tuned_reference
@@ -119,7 +119,6 @@ def tune(
     options = options or TuneOptions()
     machine = machine or TuneMachine()
     folder = Path(folder)
-    check_meaning(options)
     augmentation = Augmentation.of(options.augment)
     augmentation.check()
     configuration = {**source.identity(), "options": asdict(options), "eval": with_eval}

@@ -28,6 +28,7 @@ for words in json.load(sys.stdin):
     print(code, "torch" in sys.modules, flush=True)
     print("@", file=sys.stderr, flush=True)
 """
+TUNE_ANEW = "tune --backbone embedded --corpus demo"
 REFUSED = {
     "export my.run new --depth 99": "--depth 99: my.run has no head of that depth",
     "export my.run new --head foo": "--head foo: my.run has no such head",
@@ -36,6 +37,13 @@ REFUSED = {
     "export my.run new --exits e.json --depth 2": "--depth 2: a policy of --exits says heads",
     "export my.run full": "full: is there and is no exported head",
     "tune my.run --out my.cache": "--out my.cache: is a cache, which holds nothing else",
+    "tune my.run --out full": "full: is there and is no exported head",
+    "tune my.run --depth 99": "--depth 99: my.run has no head of that depth. It has depths 0:6",
+    "tune my.run --head foo": "--head foo: my.run has no such head",
+    "tune my.run --head linear-layer-00": "--head linear-layer-00: needs no block",
+    "tune my.run --train head --front-end": "--front-end: is of the backbone, of which nothing",
+    f"{TUNE_ANEW} --head mean+foo": "--head mean+foo: back-end",
+    f"{TUNE_ANEW} --head mean+linear --depth 99": "--depth 99: embedded has 12 blocks",
     "score my.run clip.wav --prior 1.5": "--prior 1.5: expected the probability of bona fide",
     "score my.run clip.wav --head foo": "--head foo: my.run has no such head",
     "score my.run clip.wav --early-exit": "--early-exit: my.run has no exits",
@@ -56,6 +64,9 @@ REFUSED = {
     "plot my.run layers --out x.png --dpi 9999": "--dpi 9999: expected 30 to 1200",
     "transfer my.cache --json --out -": "--json: goes to standard output, and so does --out -",
     "transfer my.cache my.cache --run my.run": "1 run for the scores of 2 caches",
+    "transfer my.cache ./my.cache": "my.cache: is there twice. Name each cache once",
+    "transfer my.cache --target foo": "--target foo: no such column. Expected one of",
+    "transfer my.cache --run my.run --target split": "my.run: its target is label, the scores",
 }
 
 

@@ -61,6 +61,17 @@ def test_several_backbones_are_ranked_too(planted: list[tuple[Cache, Run]]) -> N
         predicts(runs[:2], scores)
 
 
+def test_every_cache_is_checked_before_the_layers_of_any_are_read(tmp_path: Path) -> None:
+    first, second = (
+        Cache(write_cache(tmp_path / f"{name}.cache", change=change))
+        for name, change in (("a", None), ("b", lambda table: table.drop(columns="attack")))
+    )
+    for shard in first.folder.glob("*.h5"):
+        shard.unlink()
+    with pytest.raises(ProbeError, match="target=attack: no such column"):
+        transfer_scores([first, second], target="attack")
+
+
 def test_chance_is_the_range_of_permuted_layers(planted: list[tuple[Cache, Run]]) -> None:
     run = planted[0][1]
     generator = np.random.default_rng(0)
