@@ -35,8 +35,8 @@ def differences(
             difference.
 
     >>> [
-    ...     (one.name, one.first, one.second)
-    ...     for one in differences({"crop": 4, "seed": 0}, {"crop": 30, "seed": 0})
+    ...     (difference.name, difference.first, difference.second)
+    ...     for difference in differences({"crop": 4, "seed": 0}, {"crop": 30, "seed": 0})
     ... ]
     [('crop', 4, 30)]
     """

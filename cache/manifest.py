@@ -321,8 +321,8 @@ def check_fingerprint(folder: Path, found: dict[str, Any], wanted: dict[str, Any
     if found == wanted:
         return
     rows = "\n".join(
-        f"  {one.name}: cache {one.first!r}, this command {one.second!r}"
-        for one in differences(found, wanted)
+        f"  {difference.name}: cache {difference.first!r}, this command {difference.second!r}"
+        for difference in differences(found, wanted)
     )
     raise FingerprintMismatch(
         f"{folder}: this cache was made another way, so its numbers cannot be mixed with new "

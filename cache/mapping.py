@@ -40,8 +40,8 @@ class Mapped:
         """Count bytes that are read next; maps are let go if all would be more than MOST_BYTES."""
         self._n_bytes += n_bytes
         if self._n_bytes > MOST_BYTES and hasattr(mmap, "MADV_DONTNEED"):
-            for one in list(self._maps):
-                one.madvise(mmap.MADV_DONTNEED)
+            for mapped in list(self._maps):
+                mapped.madvise(mmap.MADV_DONTNEED)
             self._n_bytes = n_bytes
 
 

@@ -161,7 +161,7 @@ def views(
 
     >>> from cache import Cache
     >>> caches = [Cache(f"results/{name}.cache") for name in ("demo", "random")]
-    >>> [len(one.table) for one in views([(cache, None) for cache in caches])]
+    >>> [len(seen.table) for seen in views([(cache, None) for cache in caches])]
     [56, 56]
     """
     if frames_per_utterance < 1:

@@ -100,10 +100,10 @@ def attack(
 def _load(runs: Sequence[Path], corpus: str | None, options: AttackOptions) -> "list[LoadedRun]":
     """The runs, each of which has the layers and the head that are attacked."""
     load = import_module("analysis.runs.loading").load
-    loaded = [load(one, corpus) for one in runs]
+    loaded = [load(folder, corpus) for folder in runs]
     attacked = import_module("probing.robustness.attacked")
-    for one in loaded:
-        attacked.attacked_heads(one, options.layers, options.head)
+    for run in loaded:
+        attacked.attacked_heads(run, options.layers, options.head)
     return loaded
 
 

@@ -120,7 +120,7 @@ def key_of(param: Any) -> str:
 
     `--max-seconds` is `max_seconds`, `[CACHE]` is `cache`.
     """
-    flags = [one for one in param.opts if one.startswith("--")]
+    flags = [name for name in param.opts if name.startswith("--")]
     if flags:
         return flags[0].removeprefix("--").replace("-", "_").lower()
     return re.split(r"[^A-Za-z_]+", (param.metavar or param.name).strip("[]."))[0].lower()

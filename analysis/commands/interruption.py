@@ -91,7 +91,7 @@ def with_flags(command: Any) -> Callable[..., Any]:
     function = command.callback
     named = {param.name: param.opts for param in command.params if param.opts[0].startswith("-")}
     flags = {
-        name: next((one for one in opts if one.startswith("--")), opts[0])
+        name: next((flag for flag in opts if flag.startswith("--")), opts[0])
         for name, opts in named.items()
     }
     if "split" in flags:

@@ -37,10 +37,10 @@ def reference() -> str:
     commands = dict(_commands("probe", get_command(app)))
     shared = [_entry(*row) for name, row in _parameters(commands["probe demo"]) if name in OF_ALL]
     index = [
-        _item(f"[{name}](#{name.replace(' ', '-')}): {_prose(_sentence(one))}")
-        for name, one in commands.items()
+        _item(f"[{name}](#{name.replace(' ', '-')}): {_prose(_sentence(command))}")
+        for name, command in commands.items()
     ]
-    sections = [_section(name, one) for name, one in commands.items()]
+    sections = [_section(name, command) for name, command in commands.items()]
     return "\n".join([HEAD, *index, "\n## Options of every command\n", *shared, *sections]) + "\n"
 
 
@@ -59,7 +59,10 @@ def _parameters(command: Any) -> list[tuple[str, tuple[str, str]]]:
     is.
     """
     context = command.make_context(command.name, [], resilient_parsing=True)
-    rows = ((one.name, one.get_help_record(context)) for one in command.get_params(context))
+    rows = (
+        (parameter.name, parameter.get_help_record(context))
+        for parameter in command.get_params(context)
+    )
     return [(name, row) for name, row in rows if row is not None]  # None: hidden
 
 

@@ -118,9 +118,9 @@ def refusal(error: Any, command: str) -> ProbeError:
         text = _of_parameter(error, param)
     elif flag and ctx is not None and hasattr(error, "possibilities"):
         there = (
-            one for param in ctx.command.params for one in (*param.opts, *param.secondary_opts)
+            name for param in ctx.command.params for name in (*param.opts, *param.secondary_opts)
         )
-        meant = options_meant(flag, [one for one in there if one.startswith("--")])
+        meant = options_meant(flag, [name for name in there if name.startswith("--")])
         text = error.message.rstrip(".")
         text += f". Did you mean {one_of(meant)}?" if meant else ""
     joint = "" if text.endswith("?") else "."
@@ -145,7 +145,7 @@ def options_meant(flag: str, flags: Iterable[str]) -> list[str]:
     ['--backbone']
     """
     there = list(flags)
-    known = [one for one in MEANT.get(flag, ()) if one in there]
+    known = [name for name in MEANT.get(flag, ()) if name in there]
     return known[:1] or get_close_matches(flag, there, n=2, cutoff=0.7)
 
 
@@ -156,7 +156,9 @@ def commands_meant(word: str, commands: Mapping[str, Any]) -> list[str]:
     ['sweep']
     """
     below = [
-        f"{group} {word}" for group, one in commands.items() if word in getattr(one, "commands", {})
+        f"{group} {word}"
+        for group, command in commands.items()
+        if word in getattr(command, "commands", {})
     ]
     known = [COMMANDS[word]] if word in COMMANDS else []
     return below or known or get_close_matches(word, list(commands), n=2)

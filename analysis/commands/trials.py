@@ -55,8 +55,8 @@ class TrialFiles:
 
     def check(self, scores: Path) -> None:
         """Refuse files that are not there, before any is read."""
-        for one in (scores, *([self.against] if self.against else [])):
-            expect_file(one)
+        for file in (scores, *([self.against] if self.against else [])):
+            expect_file(file)
         if self.keys and not self.keys.exists():
             raise OptionError("keys", self.keys, "no such file. Name a file that is there")
         if self.corpus and self.keys:

@@ -30,8 +30,8 @@ def times_named(path: Path) -> int:
     """
     values = _VALUES.get({}).values()
     lists = (value if isinstance(value, list | tuple) else [value] for value in values)
-    named = [one for texts in lists for one in texts if isinstance(one, str | Path)]
-    return sum(same_file(path, Path(one)) for one in named)
+    named = [text for texts in lists for text in texts if isinstance(text, str | Path)]
+    return sum(same_file(path, Path(text)) for text in named)
 
 
 def same_file(one: Path, two: Path) -> bool:

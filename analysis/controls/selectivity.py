@@ -65,7 +65,7 @@ def selectivity(run: Run, random: Run | None = None, split: str = "eval") -> pd.
     trivial = _rates(run, "trivial-features", split)
     table["trivial"] = float(trivial["value"].iloc[0]) if len(trivial) else float("nan")
     table["over_trivial"] = loss(1) * (table["trivial"] - table[name])
-    mlp, mlp_shuffled = (_rates(run, one, split) for one in ("mlp", "mlp-shuffled-labels"))
+    mlp, mlp_shuffled = (_rates(run, name, split) for name in ("mlp", "mlp-shuffled-labels"))
     if len(mlp):
         table["mlp"] = mlp.set_index("layer")["value"]
         table["mlp_shuffled"] = mlp_shuffled.groupby("layer")["value"].mean()

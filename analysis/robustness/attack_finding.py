@@ -17,8 +17,8 @@ def sentence_of_attacks(found: Attacks) -> str:
     >>> from analysis import load
     >>> from analysis.runs.companions import Companion
     >>> from analysis.robustness.stored import read_attacks
-    >>> one = Companion.read(Path("results/demo.attack"))
-    >>> found = read_attacks(load("results/demo.run"), one.folder, one.about)
+    >>> companion = Companion.read(Path("results/demo.attack"))
+    >>> found = read_attacks(load("results/demo.run"), companion.folder, companion.about)
     >>> "fgsm" in sentence_of_attacks(found).lower()
     True
     """

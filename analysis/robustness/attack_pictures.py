@@ -32,8 +32,8 @@ def attack_map(found: Attacks, smooth: int = 0, ax: Axes | None = None) -> Axes:
     >>> from analysis import load
     >>> from analysis.runs.companions import Companion
     >>> from analysis.robustness.stored import read_attacks
-    >>> one = Companion.read(Path("results/demo.attack"))
-    >>> found = read_attacks(load("results/demo.run"), one.folder, one.about)
+    >>> companion = Companion.read(Path("results/demo.attack"))
+    >>> found = read_attacks(load("results/demo.run"), companion.folder, companion.about)
     >>> attack_map(found).get_xlabel().splitlines()[0]
     'judged by'
     """

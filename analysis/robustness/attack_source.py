@@ -29,10 +29,10 @@ def drawn_trials(runs: Sequence[LoadedRun], n: int, seed: int) -> pd.DataFrame:
     {'bonafide': 2, 'spoof': 2}
     """
     of_runs = [
-        one.trials(f"{LINEAR}{one.record.finding.layer:02d}", one.part("eval")) for one in runs
+        run.trials(f"{LINEAR}{run.record.finding.layer:02d}", run.part("eval")) for run in runs
     ]
     shared = set.intersection(
-        *(set(zip(one["utterance_id"], one["label"], strict=True)) for one in of_runs)
+        *(set(zip(trials["utterance_id"], trials["label"], strict=True)) for trials in of_runs)
     )
     trials = of_runs[0][
         [row in shared for row in zip(of_runs[0]["utterance_id"], of_runs[0]["label"], strict=True)]
@@ -45,7 +45,7 @@ def drawn_trials(runs: Sequence[LoadedRun], n: int, seed: int) -> pd.DataFrame:
     most = min(n // 2, *map(len, of_classes))
     chosen = [row for rows in of_classes for row in generator.permutation(rows)[:most]]
     if trials["label"].nunique() < 2:
-        other = " and ".join(str(one.folder) for one in runs)
+        other = " and ".join(str(run.folder) for run in runs)
         raise ProbeError(
             f"{other}: share {len(trials)} eval utterances, not of "
             "both classes. Name runs of the same corpus"
@@ -72,7 +72,7 @@ def loaded_clips(
         )
     paths = cache.utterances.set_index("utterance_id")["path"]
     clips, left_out = {}, {}
-    most = max(one.eps for one in options.attacks)
+    most = max(attack.eps for attack in options.attacks)
     for name in trials["utterance_id"]:
         pcm = as_pcm(waveforms.load(name, paths[name]))
         peak = int(np.abs(pcm.astype(np.int32)).max())

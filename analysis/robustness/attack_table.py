@@ -110,7 +110,7 @@ class AttackTable:
         right = (scored.clean >= scored.threshold) == self.bonafide
         wrong = (own >= scored.threshold) != self.bonafide
         side = np.where(self.bonafide, 1.0, -1.0)
-        losses = [np.logaddexp(0, -side * one).mean() for one in (scored.clean, own)]
+        losses = [np.logaddexp(0, -side * scores).mean() for scores in (scored.clean, own)]
         self.rows.append(
             {
                 **source,

@@ -133,11 +133,11 @@ def attack_run(
     smoothing = smoothing or Smoothing()
     runs = [run, *against]
     _check(runs, options, smoothing)
-    heads = [attacked_heads(one, options.layers, options.head) for one in runs]
+    heads = [attacked_heads(run, options.layers, options.head) for run in runs]
     trials = drawn_trials(runs, options.clips, options.seed)
     judges = [
-        Judge(one, [choose_head(one, name=about.name).head for about in known], machine)
-        for one, known in zip(runs, heads, strict=True)
+        Judge(run, [choose_head(run, name=about.name).head for about in known], machine)
+        for run, known in zip(runs, heads, strict=True)
     ]
     clips, left_out = loaded_clips(
         run, trials, judges=judges, options=options, audio_root=audio_root
@@ -185,7 +185,7 @@ def attack_run(
 def _check(runs: Sequence[LoadedRun], options: AttackOptions, smoothing: Smoothing) -> None:
     """Refuse adaptive attacks on nothing, and a run that is there twice."""
     check_adaptive(options, smoothing)
-    folders = [one.folder.resolve() for one in runs]
+    folders = [run.folder.resolve() for run in runs]
     if len(set(folders)) < len(folders):
         raise ProbeError(
             f"{argument('against', runs[-1].folder)}: a run is there twice. Name each once"
@@ -229,7 +229,7 @@ class _Work:
     def attacks(self) -> Iterator[tuple[Candidate, Attack, Clips]]:
         """Each head with each attack on it, and the clips under that attack."""
         attacks = self.options.attacks
-        n_steps = sum(one.steps if one.method == "pgd" else 1 for one in attacks)
+        n_steps = sum(attack.steps if attack.method == "pgd" else 1 for attack in attacks)
         total = len(self.heads) * n_steps * len(self.clips)
         with progress_line("Attacking", total, "slopes") as line:
             for number, about in enumerate(self.heads):

@@ -67,7 +67,9 @@ def changes_of_frames(
     if any("frames" not in cache.tiers for cache, _ in (clean, *views.values())):
         return FrameChanges({}, {})
     moved = {
-        one.name for one in conditions if any(part.moves_time for part in Augmentation.of(one.view))
+        condition.name
+        for condition in conditions
+        if any(part.moves_time for part in Augmentation.of(condition.view))
     }
     values: dict[tuple[str, int], dict[str, float]] = {}
     left_out = {}

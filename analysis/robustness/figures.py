@@ -115,7 +115,7 @@ def measure(
     >>> conditions = parse_grid("gain:-20")
     >>> views = {conditions[0].name: run.cache}
     >>> found = measure(run, eval_cache(run), views, conditions, heads=False)
-    >>> [one.name for one in found.conditions]
+    >>> [condition.name for condition in found.conditions]
     ['gain:-20']
     """
     known = known_heads(run, heads)
@@ -149,7 +149,9 @@ def measure(
             of_head = Scored(run, about, bonafide, drawn)
             for name, cache in caches.items():
                 cache.require(head.tier, head.layers)
-                condition = next((one for one in conditions if one.name == name), None)
+                condition = next(
+                    (condition for condition in conditions if condition.name == name), None
+                )
                 row = of_head.row(name, np.concatenate(list(_scores(head, cache, tables[name]))))
                 row |= {
                     "kind": condition.kind if condition else "",
@@ -221,8 +223,8 @@ class Scored:
         classes = (self.bonafide, ~self.bonafide)
         drift = (scores - self.clean) / (self.deviation or 1.0)
         drifts = [
-            figure_interval(drift[one].mean(), self._mean(drift, one), self.drawn)
-            for one in classes
+            figure_interval(drift[members].mean(), self._mean(drift, members), self.drawn)
+            for members in classes
         ]
         accepted = (scores >= self.threshold).astype(np.float64) - (self.clean >= self.threshold)
         rises = [-accepted[self.bonafide].mean(), accepted[~self.bonafide].mean()]
@@ -268,7 +270,7 @@ def direction(bonafide: Interval, spoof: Interval) -> str:
     'bona fide toward spoof'
     """
     moved_bonafide, moved_spoof = (
-        1 if one.low > 0 else -1 if one.high < 0 else 0 for one in (bonafide, spoof)
+        1 if interval.low > 0 else -1 if interval.high < 0 else 0 for interval in (bonafide, spoof)
     )
     return {
         (-1, -1): "all toward spoof",

@@ -33,7 +33,7 @@ def layers_table(found: Robustness) -> pd.DataFrame:
     >>> list(layers_table(found))[:3]
     ['layer', 'clean', 'eer']
     """
-    names = [one.name for one in found.conditions]
+    names = [condition.name for condition in found.conditions]
     rows = found.layers
     layers = sorted({layer for layer, _ in found.resampled})
     values = rows.pivot(index="at", columns="condition", values="eer") / 100
@@ -93,13 +93,13 @@ def sentence_of(found: Robustness) -> str:
     """
     layers = layers_table(found).set_index("layer")
     chosen = found.run.record.finding.layer
-    one = layers.loc[chosen]
+    row = layers.loc[chosen]
     n = len(found.conditions)
     where = f"over {n} conditions" if n > 1 else f"in {found.conditions[0].name}"
     sentences = [
         f"{found.run.backbone}: {where}, the EER of the linear probe of layer {chosen}, chosen "
-        f"on clean dev, {_rises(one['rise'], one['rise_low'], one['rise_high'])}, from "
-        f"{one['clean']:.1f} % to {one['eer']:.1f} %."
+        f"on clean dev, {_rises(row['rise'], row['rise_low'], row['rise_high'])}, from "
+        f"{row['clean']:.1f} % to {row['eer']:.1f} %."
     ]
     better = layers[layers["better"]].sort_values("less")
     if better.empty:
@@ -125,7 +125,7 @@ def sentence_of(found: Robustness) -> str:
         )
         sentences.append(f"Layer {lost.index[-1]} loses most, {most}{of_others}.")
     misses, accepts = (
-        _change(*(one[f"{rate}_rise{end}"] for end in ("", "_low", "_high")))
+        _change(*(row[f"{rate}_rise{end}"] for end in ("", "_low", "_high")))
         for rate in ("miss", "false_alarm")
     )
     sentences.append(

@@ -34,7 +34,7 @@ def robustness_map(found: RobustnessTable, ax: Axes | None = None) -> Axes:
     >>> robustness_map(found).get_ylabel()
     'condition'
     """
-    order = [CLEAN, *(one.name for one in found.conditions)]
+    order = [CLEAN, *(condition.name for condition in found.conditions)]
     check_few(len(order))
     rows = found.layers
     rates = rows.pivot(index="condition", columns="at", values="eer").loc[order]

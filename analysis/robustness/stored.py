@@ -36,7 +36,7 @@ def read_robustness(run: LoadedRun, folder: Path) -> RobustnessTable:
 
     >>> from analysis import load
     >>> found = read_robustness(load("results/demo.run"), Path("results/demo.robustness"))
-    >>> [one.name for one in found.conditions]
+    >>> [condition.name for condition in found.conditions]
     ['noise:white@10', 'noise:white@0']
     """
     table = read_table(
@@ -64,8 +64,8 @@ def read_attacks(run: LoadedRun, folder: Path, about: Mapping[str, Any]) -> Atta
 
     >>> from analysis import load
     >>> from analysis.runs.companions import Companion
-    >>> one = Companion.read(Path("results/demo.attack"))
-    >>> read_attacks(load("results/demo.run"), one.folder, one.about).smoothing.smooth
+    >>> companion = Companion.read(Path("results/demo.attack"))
+    >>> read_attacks(load("results/demo.run"), companion.folder, companion.about).smoothing.smooth
     0
     """
     table = read_table(folder / "attack.csv", (*RISES, *OF_ATTACKS))

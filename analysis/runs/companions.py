@@ -100,7 +100,7 @@ class Companion:
             ):
                 raise ValueError(f"{ABOUT} is none that was written")
         except (OSError, ValueError, KeyError, TypeError) as error:
-            made = ", ".join(f"probe {one}" for one in KINDS)
+            made = ", ".join(f"probe {kind}" for kind in KINDS)
             raise ProbeError(
                 f"{folder}: no folder that says which run it is of ({error}). Make one with "
                 f"{made}; one of an earlier version again"
@@ -122,25 +122,26 @@ def companions_of(
 
     >>> from analysis import load
     >>> found, left_out = companions_of([load("results/demo.run")])
-    >>> [one.kind for one in found[0]], left_out
+    >>> [companion.kind for companion in found[0]], left_out
     (['robustness', 'exits', 'attack'], [[]])
     """
     ids = [run_id(run) for run in runs]
     found: list[dict[str, Companion]] = [{} for _ in runs]
     for folder in map(Path, given):
-        one = Companion.read(folder)
-        if one.about["run_id"] not in ids:
+        companion = Companion.read(folder)
+        about = companion.about
+        if about["run_id"] not in ids:
             names = ", ".join(map(_name, runs))
             raise ProbeError(
-                f"{folder}: is of another run, {one.about['run']} {one.about['run_id']}, not of "
-                f"{names} {', '.join(ids)}. Make it of this one: probe {one.kind}"
+                f"{folder}: is of another run, {about['run']} {about['run_id']}, not of "
+                f"{names} {', '.join(ids)}. Make it of this one: probe {companion.kind}"
             )
-        mine = found[ids.index(one.about["run_id"])]
-        if one.kind in mine:
+        mine = found[ids.index(about["run_id"])]
+        if (twin := mine.get(companion.kind)) is not None:
             raise ProbeError(
-                f"{folder}: {mine[one.kind].folder} is of the same run and kind. Give one of them"
+                f"{folder}: {twin.folder} is of the same run and kind. Give one of them"
             )
-        mine[one.kind] = one
+        mine[companion.kind] = companion
     left_out: list[list[str]] = [[] for _ in runs]
     for run, known, mine, lines in zip(runs, ids, found, left_out, strict=True):
         for kind in KINDS:
@@ -148,19 +149,19 @@ def companions_of(
             if kind in mine or not place.is_dir():
                 continue
             try:
-                one = Companion.read(place)
+                companion = Companion.read(place)
             except ProbeError:
                 lines.append(
                     f"{place.name} does not say which run it is of: "
                     f"left out. Make it again: probe {kind}"
                 )
                 continue
-            if (one.kind, one.about["run_id"]) != (kind, known):
+            if (companion.kind, companion.about["run_id"]) != (kind, known):
                 lines.append(
                     f"{place.name} is of another run: left out. Make it again: probe {kind}"
                 )
             else:
-                mine[kind] = one
+                mine[kind] = companion
     return [[mine[kind] for kind in KINDS if kind in mine] for mine in found], left_out
 
 

@@ -94,9 +94,9 @@ class Comparison:
         """Who comes next in the table, with all that have the same figure."""
         name, row = self.metric.name, self.table.iloc[place]
         equal = [
-            str(one.name)
-            for _, one in self.table.iloc[place:].iterrows()
-            if _is_tie(one[name], row[name])
+            str(other.name)
+            for _, other in self.table.iloc[place:].iterrows()
+            if _is_tie(other[name], row[name])
         ]
         who = (
             f"{equal[0]} follows"
@@ -260,8 +260,8 @@ def compare(
     drawn = runs[0].draw(trials[0], resamples, seed)
     metric = runs[0].metric
     scored = [run.scored(table) for run, table in zip(runs, trials, strict=True)]
-    rates = np.array([one.figures()[metric.name] for one in scored])
-    resampled = np.array([one.resampled(drawn)[metric.name] for one in scored])
+    rates = np.array([trials.figures()[metric.name] for trials in scored])
+    resampled = np.array([trials.resampled(drawn)[metric.name] for trials in scored])
     table = ranked(runs, rates, resampled, drawn)
     table = table.iloc[np.lexsort((table["gmacs"], metric.loss(1) * table[metric.name]))]
     names = [str(name) for name in table.index]

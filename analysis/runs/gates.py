@@ -90,9 +90,9 @@ def gate_agreement(run: str | Path | Run, condition: str = "all") -> pd.DataFram
             for name in ("change", "share", "start")
         )
         apart = [
-            np.corrcoef(one, before)[0, 1]
-            for one, before in zip(share, start, strict=True)
-            if metric == "gate" and min(np.ptp(one), np.ptp(before)) > 1e-9
+            np.corrcoef(after, before)[0, 1]
+            for after, before in zip(share, start, strict=True)
+            if metric == "gate" and min(np.ptp(after), np.ptp(before)) > 1e-9
         ]
         ends = (min(apart), max(apart)) if apart and np.isfinite(apart).all() else (np.nan, np.nan)
         figures = {"kendall_w": kendall_w(change), "by_chance": 1 / len(change)}

@@ -302,7 +302,8 @@ class LoadedRun(Run):
         for name, label in (("n_bonafide", "bonafide"), ("n_spoof", "spoof")):
             whole = self.record.counts[self.part(split)][label]
             table[name] = [
-                counts[one][label] if one in counts else whole for one in table["condition"]
+                counts[condition][label] if condition in counts else whole
+                for condition in table["condition"]
             ]
         table["condition"] = [shown.get(name, name) for name in table["condition"]]
         return table

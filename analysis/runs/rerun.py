@@ -101,7 +101,7 @@ def _parts(run: Run, place: Callable[[str], str]) -> dict[str, Any]:
     if options.get("target", {}).get("split_by"):  # which makes the parts
         return dict.fromkeys(("train", "dev", "eval"))
     own = f"{place(run.record.cache_folder)}:"
-    folders = {part: f"{place(one.folder)}:" for part, one in run.record.caches.items()}
+    folders = {part: f"{place(cache.folder)}:" for part, cache in run.record.caches.items()}
     where = {part: "" if folder == own else folder for part, folder in folders.items()}
     evaluations = [where[part] for part in where if part not in ("train", "dev")]
     named: dict[str, Any] = {part: f"{where[part]}{options[part]}" for part in ("train", "dev")}
@@ -165,7 +165,7 @@ def flags_of(kind: type, values: Mapping[str, Any]) -> Iterator[tuple[str, ...]]
         if value is True:
             yield (flag,)
         elif option.many:
-            yield from ((flag, one) for one in ([value] if isinstance(value, str) else value))
+            yield from ((flag, part) for part in ([value] if isinstance(value, str) else value))
         elif (text := _text(option, value)) != "":
             yield flag, text
 

@@ -178,8 +178,8 @@ def projection_weighted(joint: Matrix, left: Whitening, right: Whitening) -> tup
 
     Returns that weighted by the left layer, and that weighted by the right one.
 
-    >>> one = whitening(np.zeros(2), np.diag([4.0, 1.0]))
-    >>> [round(score, 3) for score in projection_weighted(np.eye(2), one, one)]
+    >>> space = whitening(np.zeros(2), np.diag([4.0, 1.0]))
+    >>> [round(score, 3) for score in projection_weighted(np.eye(2), space, space)]
     [1.0, 1.0]
     """
     turned = joint.shape[0] > joint.shape[1]

@@ -109,7 +109,7 @@ def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
         pairs = _ends(name)
         if names[place + 1 : place + 3] in (["low", "high"], ["min", "max"]):
             pairs.append((names[place + 1], names[place + 2]))
-        pair = next((one for one in pairs if set(one) <= set(names)), None)
+        pair = next((pair for pair in pairs if set(pair) <= set(names)), None)
         column = table.iloc[:, place]
         if pair is None:
             found[name] = _texts(column)
@@ -139,7 +139,7 @@ def _digits(columns: list[pd.Series[Any]]) -> int:
 
 
 def _interval(value: Any, low: Any, high: Any, digits: int) -> str:
-    if any(isinstance(one, str) for one in (value, low, high)):
+    if any(isinstance(cell, str) for cell in (value, low, high)):
         return f"{value} [{low}, {high}]" if low and high else str(value)
     if pd.isna(value):
         return ""
@@ -223,7 +223,7 @@ def as_latex(table: pd.DataFrame, title: str = "") -> str:
         *notes,
         *([f"% {' '.join(visible(title).split())}"] if title else []),
         *begin,
-        rf"\begin{{tabular}}{{{''.join('r' if one else 'l' for one in numbers)}}}",
+        rf"\begin{{tabular}}{{{''.join('r' if is_number else 'l' for is_number in numbers)}}}",
         r"\toprule",
         rf"{' & '.join(heads)} \\",
         r"\midrule",
@@ -305,7 +305,8 @@ def as_markdown(table: pd.DataFrame, title: str = "") -> str:
     ]
     lines += [f"| {' | '.join(map(_marked, row))} |" for row in rows]
     lines.insert(
-        len(lines) - len(texts), f"|{'|'.join('---:' if one else '---' for one in numbers)}|"
+        len(lines) - len(texts),
+        f"|{'|'.join('---:' if is_number else '---' for is_number in numbers)}|",
     )
     return "\n".join([*lines, ""])
 

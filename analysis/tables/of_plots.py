@@ -185,7 +185,10 @@ def of_classes(run: LoadedRun, split: str = "eval") -> pd.DataFrame:
     ['class', 'trials', 'layer', 'recall']
     """
     rows = run.rows("by-class", split, run.corpus)
-    names = [condition_values(one, [run.task.target])[run.task.target] for one in rows["condition"]]
+    names = [
+        condition_values(condition, [run.task.target])[run.task.target]
+        for condition in rows["condition"]
+    ]
     counts = run.record.counts[run.part(split)]
     table = pd.DataFrame({"class": names, "trials": [counts[name] for name in names]})
     return table.assign(layer=rows["layer"].to_numpy(), recall=100 * rows["value"].to_numpy(float))
