@@ -118,13 +118,15 @@ def option(default: Any, help: str = "", **known: Any) -> Any:
 
 def options_of(kind: type) -> dict[str, Option]:
     """Name -> option of the fields of a dataclass that declare one, in their order."""
-    return {one.name: one.metadata[Option] for one in fields(kind) if Option in one.metadata}
+    return {
+        field.name: field.metadata[Option] for field in fields(kind) if Option in field.metadata
+    }
 
 
 def check(options: Any) -> None:
     """Raise OptionError, naming the field, where a value is not one that its option can have."""
-    for name, one in options_of(type(options)).items():
-        one.check(name, getattr(options, name))
+    for name, known in options_of(type(options)).items():
+        known.check(name, getattr(options, name))
 
 
 def one_of(names: Iterable[str]) -> str:
@@ -234,9 +236,9 @@ def command_line(*words: object, **options: object) -> str:
     """
     typed = [str(word) for word in words]
     for name, value in options.items():
-        for one in value if isinstance(value, (list, tuple)) else [value]:
-            if one is not None and one is not False:
-                typed += [as_flag(name)] if one is True else [as_flag(name), str(one)]
+        for part in value if isinstance(value, (list, tuple)) else [value]:
+            if part is not None and part is not False:
+                typed += [as_flag(name)] if part is True else [as_flag(name), str(part)]
     return quoted(*typed)
 
 

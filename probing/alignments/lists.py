@@ -134,10 +134,10 @@ def read_parquet_table(path: Path, types: str = "") -> list[Interval]:
         raise AlignmentError(*error.args) from None
     out = []
     for place, (name, start, end, label, *of_type) in enumerate(
-        zip(*(found[one] for one in columns), strict=True), 1
+        zip(*(found[column] for column in columns), strict=True), 1
     ):
         times = _seconds(path, place, start), _seconds(path, place, end)
-        texts = ["" if one is None else str(one) for one in (name, label, *of_type)]
+        texts = ["" if cell is None else str(cell) for cell in (name, label, *of_type)]
         out.append(Interval(texts[0], *times, texts[1], place, *texts[2:]))
     return out
 

@@ -167,10 +167,10 @@ def _joined(pieces: list[tuple[Waveform, int]]) -> tuple[Waveform, int]:
     rate = pieces[0][1]
     mono = [samples.mean(axis=1) for samples, _ in pieces]
     same = [
-        one
-        if of == rate or not len(one)
-        else soxr.resample(one, of, rate, quality=RESAMPLER_QUALITY)
-        for one, (_, of) in zip(mono, pieces, strict=True)
+        samples
+        if of == rate or not len(samples)
+        else soxr.resample(samples, of, rate, quality=RESAMPLER_QUALITY)
+        for samples, (_, of) in zip(mono, pieces, strict=True)
     ]
     return np.concatenate(same)[:, None], rate
 

@@ -86,9 +86,9 @@ def _files(path: Path, content: Content, start: int) -> Iterator[Part]:
     while True:
         rest = Pieces(content, [(start, content.size)])
         end = start + end_of_file(rest)
-        one = Pieces(content, [(start, end)])
-        check_whole(one)
-        pieces = patched(start, end, mended(one))
+        file = Pieces(content, [(start, end)])
+        check_whole(file)
+        pieces = patched(start, end, mended(file))
         yield path if _as_it_is(path, pieces, content) else Pieces(content, pieces)
         start = end
         if start == content.size:

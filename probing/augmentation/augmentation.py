@@ -141,19 +141,19 @@ class Augmentation:
 def _parts(text: str) -> list[str]:
     """The transforms of a chain, each as NAME or NAME:VALUE."""
     parts: list[str] = []
-    for one in text.split(",") if text.strip() not in ("", "none") else []:
-        name = one.strip().partition(":")[0]
+    for part in text.split(",") if text.strip() not in ("", "none") else []:
+        name = part.strip().partition(":")[0]
         before = TRANSFORMS.get(parts[-1].partition(":")[0]) if parts else None
         if (
             name not in TRANSFORMS
-            and ":" not in one
+            and ":" not in part
             and before is not None
             and before.many
             and ":" in parts[-1]
         ):
-            parts[-1] += f",{one.strip()}"
+            parts[-1] += f",{part.strip()}"
         else:
-            parts.append(one.strip())
+            parts.append(part.strip())
     return parts
 
 
@@ -169,7 +169,7 @@ def _read(part: str, text: str, field: str) -> Transform:
     try:
         return kind.read(value)
     except ValueError as error:
-        words = [one.partition("@")[0] for one in value.split(",")]
+        words = [word.partition("@")[0] for word in value.split(",")]
         near = _near(words, [*kind.choices, *TRANSFORMS])
         where = "" if part == text else f"{part}: "
         raise OptionError(field, text, f"{where}{error}.{near} Expected {kind.expected}") from None

@@ -138,8 +138,8 @@ def _by_ffmpeg(waveform: Waveform) -> Waveform:
     )
     frame.sample_rate = SAMPLING_RATE
     coder, decoder = av.CodecContext.create("g722", "w"), av.CodecContext.create("g722", "r")
-    for one in (coder, decoder):
-        one.sample_rate, one.layout = SAMPLING_RATE, "mono"
+    for context in (coder, decoder):
+        context.sample_rate, context.layout = SAMPLING_RATE, "mono"
     coder.format = "s16"
     packets = [*coder.encode(frame), *coder.encode(None)]
     frames = [frame for packet in packets for frame in decoder.decode(packet)]
@@ -171,7 +171,7 @@ class Codec(Transform):
     @classmethod
     def read(cls, value: str) -> Self:
         """See `Transform`."""
-        return cls(tuple(Coding.read(one) for one in (value.split(",") if value else DRAWN)))
+        return cls(tuple(Coding.read(part) for part in (value.split(",") if value else DRAWN)))
 
     def apply(self, waveform: Waveform, rng: np.random.Generator) -> Waveform:
         """See `Transform`; the length stays."""

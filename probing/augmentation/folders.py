@@ -37,7 +37,7 @@ class AudioFolder:
 
     def within(self, part: str) -> tuple[str, ...]:
         """The files of the folder `part` in it, at any depth."""
-        return tuple(one for one in self.files if one.startswith(f"{part}/"))
+        return tuple(file for file in self.files if file.startswith(f"{part}/"))
 
     def load_response(self, file: str) -> Waveform:
         """An impulse response at 16 kHz: the first channel, since a mean of channels is none."""
@@ -94,9 +94,9 @@ def audio_folder(root: str) -> AudioFolder:
     if not Path(root).is_dir():
         raise ValueError(f"there is no folder {root!r}")
     found = sorted(
-        (one.relative_to(root).as_posix(), one.stat().st_size)
-        for one in Path(root).rglob("*")
-        if one.suffix.lower() in SUFFIXES and one.is_file()
+        (path.relative_to(root).as_posix(), path.stat().st_size)
+        for path in Path(root).rglob("*")
+        if path.suffix.lower() in SUFFIXES and path.is_file()
     )
     if not found:
         raise ValueError(f"the folder {root!r} has no audio file ({', '.join(SUFFIXES[:6])}, ...)")

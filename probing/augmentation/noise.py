@@ -84,7 +84,7 @@ class Noise(Transform):
         if source not in SYNTHETIC:
             audio_folder(source)
         ranges = (
-            tuple(Range.read(one).within(-40, 100, "the SNR") for one in ratios.split(","))
+            tuple(Range.read(part).within(-40, 100, "the SNR") for part in ratios.split(","))
             if at
             else ()
         )

@@ -101,7 +101,7 @@ class Transform(ABC):
 
     def identity(self) -> dict[str, Any]:
         """What decides its numbers: its name, its values, and what `depends_on` says."""
-        values = {one.name: _plain(getattr(self, one.name)) for one in fields(self)}
+        values = {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
         return {"name": self.name, **values, **self.depends_on()}
 
     def depends_on(self) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class Transform(ABC):
 
 def _plain(value: Any) -> Any:
     return (
-        [str(one) for one in value]
+        [str(part) for part in value]
         if isinstance(value, tuple)
         else value
         if isinstance(value, int)

@@ -124,7 +124,7 @@ def system_of_files(
         split = scores["utterance_id"].map(known.set_index("utterance_id")["split"])
         if {DEV, EVAL} <= set(split):
             return System(
-                _name(dev), {one: join(scores[split == one], known, one) for one in (DEV, EVAL)}
+                _name(dev), {name: join(scores[split == name], known, name) for name in (DEV, EVAL)}
             )
     return System(_name(dev), {DEV: _labelled(dev, scores, known)})
 

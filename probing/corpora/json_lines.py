@@ -94,5 +94,5 @@ def text_of(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, _Pairs):
-        return {key: _plain(one) for key, one in value}
-    return [_plain(one) for one in value] if isinstance(value, list) else value
+        return {key: _plain(part) for key, part in value}
+    return [_plain(part) for part in value] if isinstance(value, list) else value

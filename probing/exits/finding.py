@@ -85,13 +85,13 @@ def find_exits(
         [
             {
                 "split": name,
-                "threshold": np.nan if one.threshold is None else one.threshold,
+                "threshold": np.nan if policy.threshold is None else policy.threshold,
                 **costs.means(at),
             }
-            | {"eer": eer(scored.positive, scores), "chosen": one == fitted.chosen}
+            | {"eer": eer(scored.positive, scores), "chosen": policy == fitted.chosen}
             for name, scored in (("dev", dev), ("eval", evaluated))
-            for one in fitted.tried
-            for at, scores in (one.apply(scored.scores),)
+            for policy in fitted.tried
+            for at, scores in (policy.apply(scored.scores),)
         ]
     )
     alone = pd.DataFrame(

@@ -104,8 +104,8 @@ class Block(nn.Module):
     def _attend(self, x: Tensor, mask: Tensor | None) -> Tensor:
         n, batch, length, _ = x.shape
         q, k, v = (
-            one.view(n, batch, length, N_HEADS, -1).transpose(2, 3)
-            for one in (self.query(x), *self.key_value(x).chunk(2, dim=-1))
+            projected.view(n, batch, length, N_HEADS, -1).transpose(2, 3)
+            for projected in (self.query(x), *self.key_value(x).chunk(2, dim=-1))
         )
         distances = (
             torch.arange(length - 1, -length, -1, device=x.device).clamp(-FARTHEST, FARTHEST)

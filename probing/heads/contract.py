@@ -48,8 +48,8 @@ def _fault(kind: MergeKind, merge: str, backend: str, frames: bool) -> str:
     depths = [1, 3, N_LAYERS] if kind.depth_groups else [N_LAYERS] * 3
     models = [Model(merge, backend, depth, seed) for seed, depth in enumerate(depths)]
     stack, again = (HeadStack(models, N_LAYERS, DIM, frames) for _ in range(2))
-    for one in (stack, again):
-        one.start()
+    for made in (stack, again):
+        made.start()
     for (name, value), other in zip(stack.learned().items(), again.learned().values(), strict=True):
         if value.ndim == 0 or len(value) != len(models):
             return (

@@ -165,7 +165,10 @@ class HeadStack(nn.Module):
         """A trained model by name, M first: parameters, and buffers named in `kept`."""
         values = {name: value.detach() for name, value in self.named_parameters()}
         for name, module in self.named_modules():
-            values |= {f"{name}.{one}": getattr(module, one) for one in getattr(module, "kept", ())}
+            values |= {
+                f"{name}.{buffer}": getattr(module, buffer)
+                for buffer in getattr(module, "kept", ())
+            }
         return values
 
     def values_per_vector(self) -> int:

@@ -165,7 +165,9 @@ class _Window:
         within = slice(starts[low], starts[high])
         self.first = int(starts[low])
         self.is_first = low == 0
-        self.single = bool((total == 1).all()) and all(len(one.sizes) == 1 for one in trials.levels)
+        self.single = bool((total == 1).all()) and all(
+            len(level.sizes) == 1 for level in trials.levels
+        )
         self.ends = starts[low + 1 : high + 1] - starts[low] - 1
         self.cluster, self.bonafide = trials.cluster[within], trials.bonafide[within]
         below = trials.per_cluster(starts[low])

@@ -175,7 +175,7 @@ def columns_of(table: pd.DataFrame, unit: str = AUTO, where: str = "utterance") 
     for name in names:
         if name not in table or name in ("utterance_id", "score", "label"):
             found = ", ".join(
-                one for one in table.columns if one not in ("utterance_id", "score", "label")
+                name for name in table.columns if name not in ("utterance_id", "score", "label")
             )
             raise OptionError(
                 "interval_by",
@@ -224,7 +224,9 @@ def clusters_of(
         for name in names
     ]
     lacking = tuple(
-        kind for kind in (BONAFIDE, SPOOF) if names and not any(kind in one.of for one in factors)
+        kind
+        for kind in (BONAFIDE, SPOOF)
+        if names and not any(kind in factor.of for factor in factors)
     )
     if lacking and SPEAKER in table and known_speakers(table[SPEAKER]).all():
         factors.append(Factor(SPEAKER, table[SPEAKER].to_numpy(), lacking))
@@ -260,18 +262,20 @@ def in_words(levels: dict[str, Levels], attacks: Iterable[object] = ()) -> str:
     'by utterance (of these 2 attacks and their speakers only)'
     """
     units = list(
-        dict.fromkeys(name for one in levels.values() for name in one.names if name != UTTERANCE)
+        dict.fromkeys(
+            name for level in levels.values() for name in level.names if name != UTTERANCE
+        )
     )
     if not units:
         numbers = []
         units = [UTTERANCE]
-    elif len(units) == 1 and all(one.names == (units[0],) for one in levels.values()):
-        numbers = [", ".join(f"{one.sizes[0]} {kind}".strip() for kind, one in levels.items())]
+    elif len(units) == 1 and all(level.names == (units[0],) for level in levels.values()):
+        numbers = [", ".join(f"{level.sizes[0]} {kind}".strip() for kind, level in levels.items())]
     else:
         numbers = [
             (f"{kind}: " if kind else "")
-            + " x ".join(f"{n} {name}s" for name, n in zip(one.names, one.sizes, strict=True))
-            for kind, one in levels.items()
+            + " x ".join(f"{n} {name}s" for name, n in zip(level.names, level.sizes, strict=True))
+            for kind, level in levels.items()
         ]
     n_attacks = len(set(attacks))
     if ATTACK in units:

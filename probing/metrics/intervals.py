@@ -103,7 +103,7 @@ def _on_probit(rates: ArrayLike, resamples: Resamples) -> NDArray[np.float64]:
     """Rates on the probit scale; none nearer to 0 or 1 than half a trial of the smaller class."""
     from scipy import special
 
-    half_a_trial = 0.5 / min(len(one.cell) for one in resamples.levels if len(one.cell))
+    half_a_trial = 0.5 / min(len(level.cell) for level in resamples.levels if len(level.cell))
     return np.asarray(special.ndtri(np.clip(rates, half_a_trial, 1 - half_a_trial)))
 
 

@@ -65,7 +65,7 @@ class Resamples:
     @cached_property
     def stored(self) -> NDArray[np.int16] | None:
         """How often each value was drawn, (R, values); None if resamples are drawn when needed."""
-        if self.n * sum(size for one in self.levels for size in one.sizes) > STORED_COUNTS:
+        if self.n * sum(size for level in self.levels for size in level.sizes) > STORED_COUNTS:
             return None
         return _drawn(np.random.default_rng(self.seed), self.levels, self.n)
 
@@ -79,8 +79,8 @@ class Resamples:
         """The unit whose clusters are `fewest`: `speaker`, `attack`, `utterance`."""
         named = [
             (size, name)
-            for one in self.levels
-            for size, name in zip(one.sizes, one.names, strict=True)
+            for level in self.levels
+            for size, name in zip(level.sizes, level.names, strict=True)
             if size  # a class may not be there
         ]
         return min(named)[1]
@@ -115,18 +115,18 @@ class Resamples:
         alarms add up.
         """
         worth = []
-        for one in self.levels:
-            if len(one.cell):
+        for level in self.levels:
+            if len(level.cell):
                 of_class = [
-                    np.bincount(of_cells[one.cell], minlength=size).astype(np.float64)
-                    for size, of_cells in zip(one.sizes, one.of_cells, strict=True)
+                    np.bincount(of_cells[level.cell], minlength=size).astype(np.float64)
+                    for size, of_cells in zip(level.sizes, level.of_cells, strict=True)
                 ]
                 alike = max((trials**2).sum() / trials.sum() - 1 for trials in of_class)
-                worth.append(len(one.cell) / (1 + ALIKE * alike))
+                worth.append(len(level.cell) / (1 + ALIKE * alike))
         return float(len(worth) ** 2 / sum(1 / trials for trials in worth))
 
     def _sizes(self) -> NDArray[np.float64]:
-        return np.array([size for one in self.levels for size in one.sizes if size], np.float64)
+        return np.array([size for level in self.levels for size in level.sizes if size], np.float64)
 
     @property
     def counts(self) -> NDArray[np.number]:
@@ -183,7 +183,7 @@ def draw(
     cluster = np.empty(len(is_bonafide), np.intp)
     cluster[rows[BONAFIDE]], cluster[rows[SPOOF]] = both[0].cell, both[1].cell + both[0].n_cells
     names = dict.fromkeys(
-        name for one in levels.values() for name in one.names if name != UTTERANCE
+        name for level in levels.values() for name in level.names if name != UTTERANCE
     )
     attacks = () if clusters.attacks is None else clusters.attacks[rows[SPOOF]]
     drawn = (
@@ -192,7 +192,7 @@ def draw(
         else "; ".join(
             part
             for part in (
-                in_words({called[kind]: one for kind, one in levels.items()}, attacks),
+                in_words({called[kind]: level for kind, level in levels.items()}, attacks),
                 note,
             )
             if part
@@ -224,7 +224,7 @@ def _levels(
         trials = _words(" and ".join(called[kind] for kind in lacking), "trials")
         note = f"by utterance, since the {trials} are of one {units}"
         return {kind: by_trial(clusters, of) for kind, of in rows.items()}, note, True
-    levels = {kind: one for kind, (one, _) in found.items() if one is not None}
+    levels = {kind: level for kind, (level, _) in found.items() if level is not None}
     notes = [
         f"not by {name}, as the {_words(called[kind], 'trials')} are of one"
         for kind, (_, alone) in found.items()
@@ -232,8 +232,8 @@ def _levels(
     ]
     few = [
         _words(str(size), called[kind], f"{name}s")
-        for kind, one in levels.items()
-        for name, size in zip(one.names, one.sizes, strict=True)
+        for kind, level in levels.items()
+        for name, size in zip(level.names, level.sizes, strict=True)
         if size < FEW_CLUSTERS and name != UTTERANCE
     ]
     notes += [f"from {' and '.join(few)} only, so that it is rough"] if few else []
@@ -252,14 +252,14 @@ def _drawn(
     No class of a resample is empty.
     """
     parts = []
-    for one in levels:
+    for level in levels:
         of_class = [
             generator.multinomial(size, np.full(size, 1 / size), size=n)
-            for size in one.sizes
+            for size in level.sizes
             if size
         ]
-        while len(of_class) > 1 and (empty := _empty(of_class, one)).size:
-            for part, size in zip(of_class, one.sizes, strict=True):
+        while len(of_class) > 1 and (empty := _empty(of_class, level)).size:
+            for part, size in zip(of_class, level.sizes, strict=True):
                 part[empty] = generator.multinomial(size, np.full(size, 1 / size), size=len(empty))
         parts += of_class
     return np.concatenate(parts, axis=1).astype(np.int16)
@@ -283,25 +283,25 @@ def _drawn_once(
 ) -> NDArray[np.float64]:
     """How often each cluster was drawn in one resample."""
     parts = []
-    for one in levels:
+    for level in levels:
         counts = np.zeros(0)
-        while one.n_cells and not counts.any():
-            of_class = [np.empty(size) for size in one.sizes]
+        while level.n_cells and not counts.any():
+            of_class = [np.empty(size) for size in level.sizes]
             for part in of_class:
                 _count_draws(generator, part)
-            counts = _product([part[None] for part in of_class], one)[0]
+            counts = _product([part[None] for part in of_class], level)[0]
         parts.append(counts)
     return np.concatenate(parts)
 
 
 def _of_cells(counts: NDArray[np.int16], levels: tuple[Levels, Levels]) -> NDArray[np.number]:
     """How often each cluster was drawn, of how often each value was."""
-    if all(len(one.sizes) == 1 for one in levels):
+    if all(len(level.sizes) == 1 for level in levels):
         return counts
-    ends = np.cumsum([size for one in levels for size in one.sizes])[:-1]
+    ends = np.cumsum([size for level in levels for size in level.sizes])[:-1]
     parts = iter(np.split(counts, ends, axis=1))
     return np.concatenate(
-        [_product([next(parts) for _ in one.sizes], one) for one in levels], axis=1
+        [_product([next(parts) for _ in level.sizes], level) for level in levels], axis=1
     )
 
 

@@ -118,18 +118,20 @@ def checked_kinds(
             missing.
     """
     names = np.asarray(keys).astype(str)
-    values = [np.asarray(one, np.float64) for one in scores]
-    if names.ndim != 1 or any(one.shape != names.shape for one in values):
-        shapes = ", ".join(str(one.shape) for one in values)
+    values = [np.asarray(of_system, np.float64) for of_system in scores]
+    if names.ndim != 1 or any(of_system.shape != names.shape for of_system in values):
+        shapes = ", ".join(str(of_system.shape) for of_system in values)
         raise ScoresError(f"scores {shapes} and keys {names.shape}: expected one of each per trial")
     kinds = np.full(len(names), -1)
     for i, key in enumerate(KEYS):
         kinds[names == key] = i
     if (kinds < 0).any():
         raise ScoresError(f"key {str(names[kinds < 0][0])!r}: expected one of {', '.join(KEYS)}")
-    for one in values:
-        if np.isnan(one).any():
-            raise ScoresError(f"{int(np.isnan(one).sum())} of {len(one)} scores are NaN")
+    for of_system in values:
+        if np.isnan(of_system).any():
+            raise ScoresError(
+                f"{int(np.isnan(of_system).sum())} of {len(of_system)} scores are NaN"
+            )
     found = np.bincount(kinds, minlength=3)
     if not found.all():
         counted = ", ".join(f"{n:,} {key}" for n, key in zip(found, KEYS, strict=True))
@@ -163,7 +165,7 @@ def sasv_curve(keys: ArrayLike, scores: ArrayLike, *, official: bool = False) ->
         else np.flatnonzero(np.append(values[1:] != values[:-1], True))
     )
     sums = [np.concatenate([[0], np.cumsum(kinds[order] == kind)[ends]]) for kind in range(3)]
-    miss, nontarget, spoof = (one / one[-1] for one in sums)
+    miss, nontarget, spoof = (counts / counts[-1] for counts in sums)
     if official:
         threshold = np.concatenate([values[:1] - 0.001, values])
     else:

@@ -43,7 +43,7 @@ def a_dcf_resamples(
     for counts in _blocks(resamples, len(kinds)):
         rejected = ordered.shares(ordered.sums(counts), points)
         miss, nontarget, spoof = (
-            weight * one for weight, one in zip(costs.weights, rejected, strict=True)
+            weight * share for weight, share in zip(costs.weights, rejected, strict=True)
         )
         accepted = costs.weights[1] + costs.weights[2]
         parts.append((miss - nontarget - spoof + accepted).min(axis=1) / costs.default)
@@ -89,12 +89,12 @@ def _t_eer(
     """The concurrent t-EER of one resample: trials of verification below each threshold, and the
     curve of the other.
     """
-    if any(one[0, -1] == 0 for one in sums):
+    if any(of_kind[0, -1] == 0 for of_kind in sums):
         return float("nan")
     cm = Roc(np.empty(0), miss[0], 1 - rejected[0])
 
     def of(points: NDArray[np.intp]) -> SasvCurve:
-        targets, nontargets, spoofs = (one[0] for one in asv.shares(sums, points))
+        targets, nontargets, spoofs = (of_kind[0] for of_kind in asv.shares(sums, points))
         return SasvCurve(np.empty(0), targets, 1 - nontargets, 1 - spoofs)
 
     n = len(asv.ends[0])
@@ -152,8 +152,8 @@ class _Ordered:
 
         NaN where a resample has none of the kind.
         """
-        totals = [np.where(one[:, -1:] > 0, one[:, -1:], np.nan) for one in sums]
+        totals = [np.where(of_kind[:, -1:] > 0, of_kind[:, -1:], np.nan) for of_kind in sums]
         return [
-            one[:, ends[points]] / total
-            for one, ends, total in zip(sums, self.ends, totals, strict=True)
+            of_kind[:, ends[points]] / total
+            for of_kind, ends, total in zip(sums, self.ends, totals, strict=True)
         ]

@@ -191,4 +191,4 @@ def _loss(targets: NDArray[Any], scores: NDArray[np.float64]) -> float:
     if scores.ndim == 1:
         return eer(targets, scores)
     bits = -log_softmax(scores, axis=1)[np.arange(len(targets)), targets] / np.log(2)
-    return float(np.mean([bits[targets == one].mean() for one in np.unique(targets)]))
+    return float(np.mean([bits[targets == number].mean() for number in np.unique(targets)]))

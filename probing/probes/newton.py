@@ -280,7 +280,7 @@ def _conjugate_gradients(
     least = 1e-300 if dtype == torch.float64 else torch.finfo(dtype).tiny
     gradient = gradient.to(dtype)
     penalties = penalties.to(dtype)
-    state = tuple(one.to(dtype) for one in loss.state(odds))
+    state = tuple(part.to(dtype) for part in loss.state(odds))
     step = torch.zeros_like(gradient)
     residual = -gradient
     curvature = state[0].sum(dim=2).clamp_min(least)
@@ -305,7 +305,7 @@ def _conjugate_gradients(
         if not left.all():
             going = going[left]
             labelling = labelling[left]
-            state = tuple(one[left] for one in state)
+            state = tuple(part[left] for part in state)
             penalties = penalties[left]
             wanted = wanted[left]
             residual, direction, energy = (v[left] for v in (residual, direction, energy))

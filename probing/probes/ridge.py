@@ -98,8 +98,8 @@ def fit_ridge(
         parts = []
         if shared:
             parts = [
-                _Sums.of(z[one], y[:, one])
-                for one in (pattern_of == i for i in range(patterns.shape[1]))
+                _Sums.of(z[rows], y[:, rows])
+                for rows in (pattern_of == i for i in range(patterns.shape[1]))
             ]
         for k, chosen in enumerate(sets):
             mine = of == k

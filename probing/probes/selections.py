@@ -129,6 +129,6 @@ def solve_selections(
         spaces = RowSpace(features.x, scale[0, some])
         found.append(fit(spaces, targets[some], strengths, rows=rows[some], tolerance=tolerance))
     return Solution(
-        torch.cat([one.weight for one in found], dim=1),
-        torch.cat([one.bias for one in found], dim=1),
+        torch.cat([solution.weight for solution in found], dim=1),
+        torch.cat([solution.bias for solution in found], dim=1),
     )

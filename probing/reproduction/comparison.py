@@ -30,14 +30,14 @@ def compare(found: Run, backbone: str, tuned_figures: TunedFigures | None = None
     (['measured'], True)
     """
     rows = []
-    for one in PUBLISHED:
-        rates = dict(zip(CORPORA, one.rates, strict=True))
+    for published in PUBLISHED:
+        rates = dict(zip(CORPORA, published.rates, strict=True))
         rows.append(
             {
-                "source": one.source,
-                "backbone": one.backbone,
-                "system": one.system,
-                "depth": one.depth,
+                "source": published.source,
+                "backbone": published.backbone,
+                "system": published.system,
+                "depth": published.depth,
                 **rates,
             }
         )

@@ -130,8 +130,8 @@ def _figures(file: Path, found: Run, corpus: str) -> tuple[float, str]:
     """EER (%) with its interval, on the trials of the sweep and by its bootstrap."""
     part = next(
         part
-        for part, one in found.record.caches.items()
-        if one.corpus == corpus and part.startswith("eval")
+        for part, cache in found.record.caches.items()
+        if cache.corpus == corpus and part.startswith("eval")
     )
     name = next(path.name for path in sorted((found.folder / "scores").glob(f"*.{part}.txt")))
     trials = found.trials(name.removesuffix(f".{part}.txt"), part).drop(columns="score")

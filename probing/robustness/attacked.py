@@ -23,10 +23,10 @@ def attacked_heads(run: Run, layers: str, head: str | None = None) -> list[Candi
         ProbeError: the run has no such layer or head, or is of another target.
 
     >>> run = Run("results/demo.run")
-    >>> [one.name for one in attacked_heads(run, "first,last", "weighted-sum+linear")]
+    >>> [head.name for head in attacked_heads(run, "first,last", "weighted-sum+linear")]
     ['linear-layer-01', 'linear-layer-04', 'weighted-sum+linear-depth-04']
     """
-    probes = {one.depth: one for one in known_heads(run, heads=False)}
+    probes = {about.depth: about for about in known_heads(run, heads=False)}
     try:
         chosen = [probes[layer] for layer in chosen_layers(layers, list(probes))]
     except OptionError as error:

@@ -67,7 +67,7 @@ class AttackOptions:
         head: see `probing.serving.choose_head`.
         seed: of the clips that are drawn and of the random start of PGD.
 
-    >>> [one.name for one in AttackOptions(method=("pgd",)).attacks]
+    >>> [attack.name for attack in AttackOptions(method=("pgd",)).attacks]
     ['pgd-8', 'pgd-16']
     """
 
@@ -107,8 +107,8 @@ class AttackOptions:
 
     def __post_init__(self) -> None:
         check(self)
-        for one in self.method or ("",):
-            if one not in METHODS:
+        for method in self.method or ("",):
+            if method not in METHODS:
                 raise OptionError(
                     "method", ",".join(self.method), f"expected {one_of(METHODS)}, or both"
                 )
@@ -132,7 +132,9 @@ class AttackOptions:
         """Every method with every eps."""
         methods = dict.fromkeys(self.method)
         return tuple(
-            Attack(one, eps, self.steps, self.step_size) for one in methods for eps in self.eps
+            Attack(method, eps, self.steps, self.step_size)
+            for method in methods
+            for eps in self.eps
         )
 
 
@@ -184,7 +186,7 @@ def perturb(
         By name (n,), no sample farther than eps from the clean one, and none beyond full scale.
 
     >>> rising = lambda waveforms: [
-    ...     np.ones_like(one) for one in waveforms
+    ...     np.ones_like(waveform) for waveform in waveforms
     ... ]  # the score is the sum of all samples
     >>> perturb({"a": np.zeros(2, np.int16)}, {"a": False}, Attack("fgsm", 8), rising)["a"].tolist()
     [8, 8]
@@ -220,14 +222,14 @@ def over_copies(slopes: Slopes, smoothing: Smoothing) -> Slopes:
     Expectation over transformation (Athalye, Carlini and Wagner 2018). The noise follows from the
     samples, so that every step sees another.
 
-    >>> rising = lambda waveforms: [np.ones_like(one) for one in waveforms]
+    >>> rising = lambda waveforms: [np.ones_like(waveform) for waveform in waveforms]
     >>> over_copies(rising, Smoothing(smooth=2))([np.ones(3, np.float32)])[0].tolist()
     [1.0, 1.0, 1.0]
     """
 
     def mean(waveforms: Sequence[Waveform]) -> list[NDArray[np.floating]]:
         found = [
-            slopes([smoothing.noised(one, number) for one in waveforms])
+            slopes([smoothing.noised(waveform, number) for waveform in waveforms])
             for number in range(smoothing.smooth)
         ]
         return [np.mean(of_clip, axis=0) for of_clip in zip(*found, strict=True)]

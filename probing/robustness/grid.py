@@ -24,7 +24,7 @@ class Condition:
             transforms the transform.
         snr_db: of noise at one SNR; None elsewhere.
 
-    >>> [one.snr_db for one in parse_grid("noise:white@5,20")]
+    >>> [condition.snr_db for condition in parse_grid("noise:white@5,20")]
     [5.0, 20.0]
     """
 
@@ -61,14 +61,14 @@ def parse_grid(text: str) -> tuple[Condition, ...]:
             chain = Augmentation.of(view, "grid")
             if not chain:
                 raise OptionError("grid", text, f"expected conditions, as {GRID!r}")
-            if any(one.name == "crop" for one in chain):
+            if any(transform.name == "crop" for transform in chain):
                 raise OptionError("grid", text, "crop is for training. Leave it out")
             name = group if len(chained) > 1 else view
-            if name in {one.name for one in conditions}:
+            if name in {condition.name for condition in conditions}:
                 raise OptionError("grid", text, f"{name} is there twice")
             condition = Condition(name, view, *_kind(view, chain))
             if twin := next(
-                (one for one in conditions if one.file_name == condition.file_name), None
+                (known for known in conditions if known.file_name == condition.file_name), None
             ):
                 raise OptionError(
                     "grid",

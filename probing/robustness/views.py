@@ -132,8 +132,11 @@ def extract_views(
     options = Options(**cache.about["options"])
     if options.view is not None:
         raise ProbeError(f"{cache.folder}: is a view itself ({options.view}). Give the clean cache")
-    places = {one.name: folder / f"{one.file_name}.cache" for one in conditions}
-    of_views = {one.name: replace(options, view=one.view, view_seed=seed) for one in conditions}
+    places = {condition.name: folder / f"{condition.file_name}.cache" for condition in conditions}
+    of_views = {
+        condition.name: replace(options, view=condition.view, view_seed=seed)
+        for condition in conditions
+    }
     views = {name: _view_of(of_view) for name, of_view in of_views.items()}
     missing = [name for name in views if not _is_there(places[name], cache, views[name], table)]
     if missing:
@@ -170,8 +173,10 @@ def _differences(cache: Cache, fingerprint: Mapping[str, object], view: View) ->
     """
     wanted = {**cache.fingerprint, **view.fingerprint()}
     return [
-        f"{one.name}: {one.first!r}, not {one.second!r}"
-        for one in differences(fingerprint, wanted, sorted({*fingerprint, *wanted} - set(ROUNDING)))
+        f"{difference.name}: {difference.first!r}, not {difference.second!r}"
+        for difference in differences(
+            fingerprint, wanted, sorted({*fingerprint, *wanted} - set(ROUNDING))
+        )
     ]
 
 

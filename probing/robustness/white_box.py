@@ -55,8 +55,10 @@ class WhiteBox:
     def scores(self, waveforms: Sequence[Tensor]) -> Tensor:
         """Scores (B,) of waveforms (n,) in [-1, 1], before cropping, higher for bona fide."""
         cropped = [
-            one.repeat(-(-self.n_seen(len(one)) // len(one)))[: self.n_seen(len(one))]
-            for one in waveforms
+            waveform.repeat(-(-self.n_seen(len(waveform)) // len(waveform)))[
+                : self.n_seen(len(waveform))
+            ]
+            for waveform in waveforms
         ]
         with torch.enable_grad():
             states = self._states(cropped)
@@ -80,8 +82,8 @@ class WhiteBox:
         """
         device = self.backbone.device
         given = [
-            torch.from_numpy(np.asarray(one)).to(device, self.dtype).requires_grad_()
-            for one in waveforms
+            torch.from_numpy(np.asarray(waveform)).to(device, self.dtype).requires_grad_()
+            for waveform in waveforms
         ]
         try:
             scores = self.scores(given)
@@ -93,16 +95,16 @@ class WhiteBox:
                 )
             found = torch.autograd.grad(scores.sum(), given)
         except torch.OutOfMemoryError:
-            batch = {str(i): one for i, one in enumerate(waveforms)}
+            batch = {str(i): waveform for i, waveform in enumerate(waveforms)}
             raise out_of_memory(
                 batch, self.backbone, f"Use a smaller {argument('batch_size')}"
             ) from None
-        if not all(bool(one.isfinite().all()) for one in found):
+        if not all(bool(slope.isfinite().all()) for slope in found):
             raise ProbeError(
                 f"{self.backbone.name}: the slope of {self.head.name} is not finite at some "
                 "sample. Attack another layer"
             )
-        return [one.cpu().numpy() for one in found]
+        return [slope.cpu().numpy() for slope in found]
 
     def _of_probe(self, states: HiddenStates, probe: LayerProbe) -> Tensor:
         layer = states.layers[probe.depth]

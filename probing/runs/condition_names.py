@@ -36,7 +36,7 @@ def condition_values(name: str, factors: Sequence[str]) -> dict[str, str]:
     """
     if not factors:
         return {}
-    factor = "|".join(re.escape(one) for one in sorted(factors, key=len, reverse=True))
+    factor = "|".join(re.escape(name) for name in sorted(factors, key=len, reverse=True))
     part = re.compile(
         f"(?P<factor>{factor})=(?P<value>{QUOTED}|.*?(?=,(?:{factor})=|$))", re.DOTALL
     )

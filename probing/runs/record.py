@@ -135,8 +135,8 @@ class RunRecord(dict[str, Any]):
     def caches(self) -> dict[str, CacheOfPart]:
         """Part -> cache whose utterances play it."""
         return {
-            part: CacheOfPart(one["folder"], one["id"], one["corpus"])
-            for part, one in self["caches"].items()
+            part: CacheOfPart(cache["folder"], cache["id"], cache["corpus"])
+            for part, cache in self["caches"].items()
         }
 
     @property

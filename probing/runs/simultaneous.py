@@ -41,7 +41,7 @@ def layer_bands(run: Run, part: str = "eval") -> pd.DataFrame:
         run.task.interval(rate, values, drawn, level=level)
         for rate, values in zip(rates, resampled, strict=True)
     ]
-    rows = [(one.value, one.low, one.high) for one in intervals]
+    rows = [(interval.value, interval.low, interval.high) for interval in intervals]
     return pd.DataFrame(
         rows, index=pd.Index(found, name="layer"), columns=[run.metric.name, "low", "high"]
     )
@@ -91,7 +91,7 @@ def layer_gains(run: Run, other: Run, part: str = "eval") -> pd.DataFrame:
         run.task.difference(gain, values, drawn, level)
         for gain, values in zip(sign * (beside - rates), differences, strict=True)
     ]
-    rows = [(one.value, one.low, one.high) for one in intervals]
+    rows = [(interval.value, interval.low, interval.high) for interval in intervals]
     return pd.DataFrame(rows, index=pd.Index(mine, name="layer"), columns=["gain", "low", "high"])
 
 
@@ -105,6 +105,6 @@ def _rates(
     """The metric (L,) and on resamples (L, R)."""
     scored = [run.scored(trials) for trials in found.values()]
     name = run.metric.name
-    return np.array([one.figures()[name] for one in scored]), np.array(
-        [one.resampled(drawn)[name] for one in scored]
+    return np.array([trials.figures()[name] for trials in scored]), np.array(
+        [trials.resampled(drawn)[name] for trials in scored]
     )

@@ -58,7 +58,7 @@ def candidate(
     if depth is None and name in (None, "linear"):
         by_default = name is None
         name, depth = headline(run) if by_default else ("linear", run.record.finding.layer)
-        deeper = next((one for one in known if one.depth >= least), None)
+        deeper = next((head for head in known if head.depth >= least), None)
         if by_default and depth < least and deeper:
             name, depth = deeper.kind, deeper.depth
     exact = [
@@ -70,8 +70,8 @@ def candidate(
         return exact[0]
     if depth is None:
         found = run.record.depth_finding
-        depth = (found.depth if found else None) or max((one.depth for one in known), default=0)
-    fitting = [one for one in known if one.depth == depth and name in (None, one.kind)]
+        depth = (found.depth if found else None) or max((head.depth for head in known), default=0)
+    fitting = [head for head in known if head.depth == depth and name in (None, head.kind)]
     if not fitting:
         raise ServingError(_none_of(run, known, depth, name))
     return fitting[0]
@@ -101,7 +101,7 @@ def known_heads(run: Run, heads: bool) -> list[Candidate]:
     Raises:
         ProbeError: another target, or no stored probes.
 
-    >>> [one.name for one in known_heads(Run("results/demo.run"), heads=False)][:2]
+    >>> [head.name for head in known_heads(Run("results/demo.run"), heads=False)][:2]
     ['linear-layer-00', 'linear-layer-01']
     """
     if not run.task.is_spoofing:
@@ -117,11 +117,11 @@ def known_heads(run: Run, heads: bool) -> list[Candidate]:
         )
     known = candidates(run)
     probes = sorted(
-        (one for one in known if one.name.startswith(LINEAR)), key=lambda one: one.depth
+        (head for head in known if head.name.startswith(LINEAR)), key=lambda head: head.depth
     )
     others = sorted(
-        (one for one in known if not one.name.startswith(LINEAR)),
-        key=lambda one: (one.kind, one.depth),
+        (head for head in known if not head.name.startswith(LINEAR)),
+        key=lambda head: (head.kind, head.depth),
     )
     return [*probes, *(others if heads else ())]
 
@@ -159,7 +159,7 @@ def candidates(run: Run) -> list[Candidate]:
     Raises:
         ServingError: the results are not those of a sweep.
 
-    >>> sorted(one.name for one in candidates(Run("results/demo.run")) if one.depth == 0)
+    >>> sorted(head.name for head in candidates(Run("results/demo.run")) if head.depth == 0)
     ['linear-layer-00']
     """
     try:
@@ -202,12 +202,12 @@ def _candidates(run: Run) -> list[Candidate]:
 
 def _none_of(run: Run, known: Sequence[Candidate], depth: int | None, name: str | None) -> str:
     """The refusal of a depth and a name that no head has: the depths or heads there are."""
-    depths = sorted({one.depth for one in known if name in (None, one.kind)})
+    depths = sorted({head.depth for head in known if name in (None, head.kind)})
     if depths and depth is not None:
         of_kind = f" of {name}" if name else ""
         found = f"has no head{of_kind} of that depth. It has depths {write_whole(depths)}"
         return f"{argument('depth', depth)}: {run.folder} {found}"
-    if (named := next((one for one in known if one.name == name), None)) is not None:
+    if (named := next((head for head in known if head.name == name), None)) is not None:
         text = f"{name} is of depth {named.depth}, not {depth}. Leave one out, or name its kind"
         return f"{argument('depth', depth)}: {text}, {argument('head', named.kind)}"
     names = sorted(candidate.name for candidate in known)

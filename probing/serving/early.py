@@ -89,7 +89,7 @@ class _Pass:
         """Which clips leave at a layer; see `Backbone.run_until`."""
         values = self._kept(here, states)
         self.layers.append(dict(zip(map(int, here), values, strict=True)))
-        leave = np.array([not np.isfinite(one).all() for one in values])
+        leave = np.array([not np.isfinite(kept).all() for kept in values])
         policy = self.exits.policy
         if layer not in policy.depths:
             return leave

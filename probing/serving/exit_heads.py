@@ -80,19 +80,20 @@ class ExitHeads:
         """
         policy = ExitPolicy.of(config["policy"])
         heads: list[Head | LayerProbe] = []
-        for depth, one in zip(policy.depths, config["heads"], strict=True):
+        for depth, head_config in zip(policy.depths, config["heads"], strict=True):
             start = f"exit_{depth:02d}."
             own = {
                 name.removeprefix(start): value
                 for name, value in tensors.items()
                 if name.startswith(start)
             }
-            is_probe = one["form"] == PROBE
+            is_probe = head_config["form"] == PROBE
             heads.append(
-                LayerProbe.of(one, own)
+                LayerProbe.of(head_config, own)
                 if is_probe
                 else head_of(
-                    one, {name: torch.from_numpy(value.copy()) for name, value in own.items()}
+                    head_config,
+                    {name: torch.from_numpy(value.copy()) for name, value in own.items()},
                 )
             )
         return cls(policy, heads)

@@ -130,9 +130,11 @@ def _unlike(clip: ScoredClip, training: TrainingClips | None) -> dict[str, str]:
     for measure, (low, high) in training.ranges.items():
         value = clip.measures.get(measure)
         if value is not None and not low <= value <= high:
-            name, one, both = CALLED[measure]
+            name, of_value, of_range = CALLED[measure]
             share = f"{100 * CENTRAL:g} % of the training clips"
-            found[name] = f"{name} {one.format(value)}, where {share} have {both.format(low, high)}"
+            found[name] = (
+                f"{name} {of_value.format(value)}, where {share} have {of_range.format(low, high)}"
+            )
     if clip.distance is not None and not clip.distance <= 1:
         found[LAYERS] = (
             f"layer {training.layer} is {clip.distance:.1f} times as far from the training clips "

@@ -79,15 +79,14 @@ def check_matching(
         for name in unsaid
     ]
     refused = []
-    for one in differences(found, trained_on, sorted({*found, *trained_on} - ELSEWHERE)):
-        if one.name in ROUNDING:
-            notes.append(
-                f"{ROUNDING[one.name]} of {where}: {one.first}; of {head_of}: {one.second}"
-            )
-        elif one.name in CHOSEN or one.in_both:
-            refused.append(f"{CHOSEN.get(one.name, one.name)}: {one.first}, not {one.second}")
+    for difference in differences(found, trained_on, sorted({*found, *trained_on} - ELSEWHERE)):
+        name, first, second = difference.name, difference.first, difference.second
+        if name in ROUNDING:
+            notes.append(f"{ROUNDING[name]} of {where}: {first}; of {head_of}: {second}")
+        elif name in CHOSEN or difference.in_both:
+            refused.append(f"{CHOSEN.get(name, name)}: {first}, not {second}")
         else:
-            notes.append(f"{one.name} is stated only for one of {where} and {head_of}")
+            notes.append(f"{difference.name} is stated only for one of {where} and {head_of}")
     if refused:
         raise ServingError(
             f"{where}: made another way than what the head of {head_of} was trained on "

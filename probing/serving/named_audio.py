@@ -51,8 +51,8 @@ def audio_files(
             raise ServingError(
                 f"{path}: no such file or folder. Name a cache, audio files, or folders of them"
             )
-        found.update({os.path.abspath(one): one for one in paths})
-    table = pd.Series([str(one) for one in found.values()], dtype=str)
+        found.update({os.path.abspath(path): path for path in paths})
+    table = pd.Series([str(path) for path in found.values()], dtype=str)
     names = ids_of(table.map(os.path.basename))
     if names.duplicated().any():
         names = ids_of(table)

@@ -163,7 +163,7 @@ def describe(table: pd.DataFrame, train: ArrayLike, dev: ArrayLike, layer: int) 
     deviation[deviation == 0] = 1.0
     precision = LedoitWolf().fit((x - mean) / deviation).precision_
     limit = float(np.quantile(_distance(others, mean, deviation, precision), CENTRAL))
-    single = [one.astype(np.float32) for one in (mean, deviation, precision)]
+    single = [array.astype(np.float32) for array in (mean, deviation, precision)]
     return TrainingClips(
         len(table),
         ranges,

@@ -133,19 +133,19 @@ class Verdicts:
         if self.threshold is not None:
             rates = {
                 part: {
-                    **asdict(one),
-                    "bonafide_rejected": one.miss,
-                    "spoof_accepted": one.false_alarm,
+                    **asdict(at_threshold),
+                    "bonafide_rejected": at_threshold.miss,
+                    "spoof_accepted": at_threshold.false_alarm,
                 }
-                for part, one in self.threshold.rates.items()
+                for part, at_threshold in self.threshold.rates.items()
             }
             threshold = {**asdict(self.threshold), "rates": rates}
         eer = {
             part: {
-                **{name: _finite(end) for name, end in asdict(one).items()},
-                "better_than_chance": _better(one),
+                **{name: _finite(end) for name, end in asdict(interval).items()},
+                "better_than_chance": _better(interval),
             }
-            for part, one in self.eer.items()
+            for part, interval in self.eer.items()
         }
         return {
             "head": self.head,

@@ -91,7 +91,9 @@ def conditions_of(
             if name:
                 (dropped if too_few(chosen["label"]) else found).append(condition)
     if dropped:
-        shown = ", ".join(f"{one.name} ({min(one.counts.values())})" for one in dropped[:20])
+        shown = ", ".join(
+            f"{condition.name} ({min(condition.counts.values())})" for condition in dropped[:20]
+        )
         others = f" and {len(dropped) - 20} more" if len(dropped) > 20 else ""
         say(f"Conditions left out, fewer than {FEW_TRIALS} trials of a class: {shown}{others}.")
     return found

@@ -172,7 +172,7 @@ def _changed(
     for j in range(PERMUTATIONS):
         others = source.batches(generator.permutation(n), size)
         for batch, other in zip(source.batches(np.arange(n), size), others, strict=True):
-            x, taken = (head.stack.standardized(one.x[:, :n_layers]) for one in (batch, other))
+            x, taken = (head.stack.standardized(clips.x[:, :n_layers]) for clips in (batch, other))
             for i in range(n_layers):
                 if j == 0:
                     without[i, batch.rows] = _with_layer(

@@ -277,5 +277,5 @@ def _needed(
     return clusters_needed(standard_error(over, resamples), margin.allowed(full), resamples.fewest)
 
 
-def _ends(one: Interval) -> tuple[float, float, float]:
-    return one.value, one.low, one.high
+def _ends(interval: Interval) -> tuple[float, float, float]:
+    return interval.value, interval.low, interval.high

@@ -215,8 +215,8 @@ class DepthTraining:
             "dev": [found[models] for found, models in zip(on_dev, kept, strict=True)],
             **{
                 part: [
-                    self._read(one)
-                    for one in scores_of(
+                    self._read(scores)
+                    for scores in scores_of(
                         group, source, batch=self.recipe.batch, device=self.device, kept=kept
                     )
                 ]
@@ -230,22 +230,23 @@ class DepthTraining:
         found: list[NDArray[Any]] = []
         for rows, source in unit_sources(split):
             of_block = [
-                self._read(one)
-                for one in scores_of(
+                self._read(scores)
+                for scores in scores_of(
                     group, source, batch=self.recipe.batch, device=self.device, kept=kept
                 )
             ]
             target = split.target[rows]
             compact = [
-                np.stack([self.task.compact(target, one) for one in of_stack])
+                np.stack([self.task.compact(target, scores) for scores in of_stack])
                 for of_stack in of_block
             ]
             if not found:
                 found = [
-                    np.empty((len(one), len(split), *one.shape[2:]), one.dtype) for one in compact
+                    np.empty((len(block), len(split), *block.shape[2:]), block.dtype)
+                    for block in compact
                 ]
-            for scores, one in zip(found, compact, strict=True):
-                scores[:, rows] = one
+            for scores, block in zip(found, compact, strict=True):
+                scores[:, rows] = block
         return found
 
 

@@ -31,8 +31,8 @@ class Elsewhere:
         metric = METRICS[self.metric]
         word = "highest" if metric.higher_is_better else "lowest"
 
-        def text(one: Interval) -> str:
-            return metric.interval(one.value, one.low, one.high)
+        def text(interval: Interval) -> str:
+            return metric.interval(interval.value, interval.low, interval.high)
 
         return " ".join(
             f"On {corpus}: layer {self.layer} {text(rates[self.layer])}, last "

@@ -68,9 +68,9 @@ def erase_layers(
     """
     task = splits["train"].task
     fitted_on = {part: sampled(splits[part], max_units) for part in ("train", "dev")}
-    labels = {part: splits[part].target[one.rows] for part, one in fitted_on.items()}
+    labels = {part: splits[part].target[sample.rows] for part, sample in fitted_on.items()}
     scored = {part: split for part, split in splits.items() if part != "train"}
-    n_train, n_dev = (len(one.rows) for one in fitted_on.values())
+    n_train, n_dev = (len(sample.rows) for sample in fitted_on.values())
     n_scored = sum(map(len, scored.values()))
     needed = (
         working_bytes(n_train, n_train + n_dev, splits["train"].width, 4) + 32 * n_rounds * n_scored
@@ -78,7 +78,8 @@ def erase_layers(
 
     def of_layer(layer: int) -> tuple[int, list[Round]]:
         features = {
-            part: features_of(splits[part], layer, one.table) for part, one in fitted_on.items()
+            part: features_of(splits[part], layer, sample.table)
+            for part, sample in fitted_on.items()
         }
         found = erase_and_probe(
             features,
@@ -91,7 +92,7 @@ def erase_layers(
             device=device,
         )
         del features
-        every = [probe for one in found for probe in (one.probe, one.random)]
+        every = [probe for erased in found for probe in (erased.probe, erased.random)]
         at_once = max(1, MOST_SCORES // max(1, len(task.classes)))
         for first in range(0, len(every), at_once):
             for part, split in scored.items():
@@ -139,7 +140,7 @@ def erase_and_probe(
     ...     features, labels, probe=probe, strengths=[1.0], n_rounds=1, seed=0, task=SPOOFING
     ... )
     >>> rates = [
-    ...     SPOOFING.value(y, x @ one.weight + one.bias) for one in (found.probe, found.random)
+    ...     SPOOFING.value(y, x @ kind.weight + kind.bias) for kind in (found.probe, found.random)
     ... ]
     >>> found.removed, rates[0] > 0.4, rates[1] < 0.1
     (1, True, True)
@@ -167,9 +168,9 @@ def erase_and_probe(
         )[0]
         return replace(chosen, scores={})  # of many classes and rounds too many to be kept
 
-    def reads(one: Probe, removed: torch.Tensor) -> torch.Tensor:
+    def reads(probe: Probe, removed: torch.Tensor) -> torch.Tensor:
         return new_directions(
-            torch.from_numpy(one.weight).to(device) * scaling.scale[0, 0], removed
+            torch.from_numpy(probe.weight).to(device) * scaling.scale[0, 0], removed
         )
 
     z = scaling.apply(train, dtype)
@@ -190,9 +191,9 @@ def erase_and_probe(
     z = scaling.apply(train, dtype)
     drawn = random_directions(sizes[-1], p, seed).to(z.device)
     rounds = []
-    for begin, end, one in zip([0, *sizes[:-1]], sizes, found, strict=True):
+    for begin, end, after in zip([0, *sizes[:-1]], sizes, found, strict=True):
         erase(z[0], drawn[begin:end])
-        rounds.append(Round(end, one, probe_again(z, drawn[:end])))
+        rounds.append(Round(end, after, probe_again(z, drawn[:end])))
     return rounds
 
 
@@ -228,8 +229,10 @@ class ErasureFinding:
         if self.level is None:
             return None
         metric = METRICS[self.metric]
-        for n, one in zip((0, *self.removed), (self.before, *self.erased), strict=True):
-            if not metric.better(one.low if metric.higher_is_better else one.high, self.level):
+        for n, interval in zip((0, *self.removed), (self.before, *self.erased), strict=True):
+            if not metric.better(
+                interval.low if metric.higher_is_better else interval.high, self.level
+            ):
                 return n
         return None
 
@@ -251,8 +254,8 @@ class ErasureFinding:
         i = len(self.removed) - 1 if n is None else self.removed.index(n)
         removed = self.removed[i]
         after, random = (
-            metric.interval(one.value, one.low, one.high)
-            for one in (self.erased[i], self.random[i])
+            metric.interval(interval.value, interval.low, interval.high)
+            for interval in (self.erased[i], self.random[i])
         )
         many = f"{removed} of {self.width} dimensions"
         beside = (
@@ -305,5 +308,5 @@ def _by_removed(rows: pd.DataFrame) -> dict[int, Interval]:
     ends = rows[list(ENDS)].to_numpy(np.float64)
     return {
         n: Interval(*map(float, of))
-        for n, of in sorted(zip(numbers, ends, strict=True), key=lambda one: one[0])
+        for n, of in sorted(zip(numbers, ends, strict=True), key=lambda row: row[0])
     }

@@ -79,7 +79,8 @@ class Finding:
                 f"{self._text(self.last_layer)}, {self._difference()}."
             )
         others = "; ".join(
-            f"{METRICS[name].called} {self._text(one, name)}" for name, one in self.others.items()
+            f"{METRICS[name].called} {self._text(interval, name)}"
+            for name, interval in self.others.items()
         )
         compared += f" There: {others}." if others else ""
         shuffled = (

@@ -211,7 +211,7 @@ def solve_standardised(
         for some in targets.split(labellings_at_once(task, len(strengths), z.shape[1]))
     ]
     return Solution(
-        *(torch.cat([getattr(one, name) for one in parts], dim=1) for name in ("weight", "bias"))
+        *(torch.cat([getattr(part, name) for part in parts], dim=1) for name in ("weight", "bias"))
     )
 
 

@@ -108,7 +108,8 @@ def probe_layers(
                 [],
             )
         features_by_part = {
-            part: features_of(splits[part], layer, one.table) for part, one in fitted_on.items()
+            part: features_of(splits[part], layer, sample.table)
+            for part, sample in fitted_on.items()
         }
         probes = fit_probes(features_by_part, of_labellings, strengths, device, task=task)
         selected = []
@@ -123,7 +124,7 @@ def probe_layers(
             )
         del features_by_part
         for part, split in scored.items():
-            of = [one[part] for one in (*labelled, *[splits] * len(selected))]
+            of = [parts[part] for parts in (*labelled, *[splits] * len(selected))]
             add_scores(
                 layer, [*probes, *selected], part=part, split=split, device=device, labelled=of
             )
@@ -174,8 +175,8 @@ def add_scores(
         if split.task.name == CLASSES:  # whose scores of many trials are too many to be kept
             of_block = np.stack(
                 [
-                    of.task.compact(of.target[rows], one)
-                    for of, one in zip(labelled, of_block, strict=True)
+                    of.task.compact(of.target[rows], scores)
+                    for of, scores in zip(labelled, of_block, strict=True)
                 ]
             )
         if scores is None:

@@ -95,12 +95,12 @@ def add_localisation(
             of_segments = {
                 seconds: segments(split.intervals, scored, seconds) for seconds in RESOLUTIONS
             }
-            eers = {seconds: eer(one.bonafide, one.scores) for seconds, one in of_segments.items()}
+            eers = {seconds: eer(cut.bonafide, cut.scores) for seconds, cut in of_segments.items()}
         except ScoresError:  # so long that every one has a spoofed moment
             eers = {}
         for seconds, value in eers.items():
-            one = of_segments[seconds]
-            rates = pieces_eer_resamples(one, clusters.of(one), resamples)
+            cut = of_segments[seconds]
+            rates = pieces_eer_resamples(cut, clusters.of(cut), resamples)
             condition = condition_name({"segment": f"{1000 * seconds:g}ms"})
             row_of = {**row, "metric": "segment_eer", "condition": condition}
             results.append({**row_of, **_rate(value, rates, resamples)})

@@ -118,9 +118,9 @@ class Prepared:
     def record(self) -> dict[str, Any]:
         """What the record of the run says of the data."""
         drawn = {
-            part: f"95 %, bootstrap {one.drawn}, {self.options.resamples} "
+            part: f"95 %, bootstrap {resamples.drawn}, {self.options.resamples} "
             f"resamples{_of_training(self.options)}"
-            for part, one in self.resamples.items()
+            for part, resamples in self.resamples.items()
         }
         of_corpus = {part: split.corpus for part, split in self.evaluations.items()}
         return {
@@ -142,7 +142,9 @@ class Prepared:
             },
             "conditions": {
                 corpus: {
-                    one.name: one.counts for one in self.conditions if of_corpus[one.part] == corpus
+                    condition.name: condition.counts
+                    for condition in self.conditions
+                    if of_corpus[condition.part] == corpus
                 }
                 for corpus in self.corpora
             },
@@ -198,8 +200,8 @@ def prepare(
     splits = options.splits(cache) if splits is None else splits
     options.check_task(splits["train"])
     options.depths.check(splits["train"].cache)
-    for one in caches_of(splits):
-        _say_state(one, say)
+    for opened in caches_of(splits):
+        _say_state(opened, say)
     leaks = find_leaks(splits)
     if strict:
         refuse_leaks(leaks)

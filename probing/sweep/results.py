@@ -277,8 +277,8 @@ class Results:
                 name = self.task.metric.name
                 resampled = trials.resampled(self.resamples[part])[name]
                 ends[name] = self.task.interval(figures[name], resampled, self.resamples[part])
-            for name, one in ends.items():
-                self.append({**row, **self.columns_of(part), **asdict(one), "metric": name})
+            for name, figure in ends.items():
+                self.append({**row, **self.columns_of(part), **asdict(figure), "metric": name})
 
     def values_by_layer(self) -> dict[int, float]:
         """Layer -> the metric of its linear probe on eval, of the first corpus."""

@@ -119,7 +119,10 @@ def check_comparable(trained_on: Cache, other: Cache, tier: str = "pooled") -> N
         FingerprintMismatch.
     """
     if found := differences(_relevant(other, tier), _relevant(trained_on, tier)):
-        rows = "\n".join(f"  {one.name}: {one.first!r}, trained on {one.second!r}" for one in found)
+        rows = "\n".join(
+            f"  {difference.name}: {difference.first!r}, trained on {difference.second!r}"
+            for difference in found
+        )
         raise FingerprintMismatch(
             f"{other.folder}: made another way than {trained_on.folder}, so a probe trained on "
             f"one says nothing about the other.\n{rows}\nExtract it again as {trained_on.folder} "

@@ -103,7 +103,9 @@ class AlignedUnits:
 def refuse_moved_time(cache: Cache) -> None:
     """Raise ProbeError for a cache of a view that moves sound away from the times of labels."""
     view = (cache.about.get("options") or {}).get("view")
-    moving = [one.name for one in Augmentation.of(view or "", "view") if one.moves_time]
+    moving = [
+        transform.name for transform in Augmentation.of(view or "", "view") if transform.moves_time
+    ]
     if moving:
         raise ProbeError(
             f"{cache.folder}: is heard through {view}, and {moving[0]} moves what was said at a "

@@ -133,7 +133,10 @@ class Task:
     def values(self, target: Values, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """The metric (M,) of scores (M, N, ...) of models, NaN where a score is no number."""
         return np.array(
-            [self.value(target, one) if np.isfinite(one).all() else np.nan for one in scores]
+            [
+                self.value(target, of_model) if np.isfinite(of_model).all() else np.nan
+                for of_model in scores
+            ]
         )
 
     def loss(self, target: Values, scores: NDArray[np.float64]) -> float:

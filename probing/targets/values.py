@@ -265,7 +265,8 @@ def left_out(task: Task, values: pd.Series[str], used: NDArray[np.bool_]) -> dic
     return {
         **found,
         **{
-            f"{ARE}{name}": n for name, n in sorted(names.items(), key=lambda one: _natural(one[0]))
+            f"{ARE}{name}": n
+            for name, n in sorted(names.items(), key=lambda item: _natural(item[0]))
         },
     }
 

@@ -78,10 +78,15 @@ class Engine:
         if self.world == 1:
             return
         learning = list(parameters)
-        gradients = [torch.zeros_like(one) if one.grad is None else one.grad for one in learning]
+        gradients = [
+            torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            for parameter in learning
+        ]
         total = self.total(torch.cat([gradient.flatten() for gradient in gradients]))
-        for one, part in zip(learning, total.split([one.numel() for one in learning]), strict=True):
-            one.grad = part.view_as(one)
+        for parameter, part in zip(
+            learning, total.split([parameter.numel() for parameter in learning]), strict=True
+        ):
+            parameter.grad = part.view_as(parameter)
 
     def wait(self) -> None:
         """Wait for the other processes."""

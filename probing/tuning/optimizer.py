@@ -64,7 +64,9 @@ class Optimizer:
         """The norm of the gradient, summed over all processes."""
         engine.add_up_gradients(self._parameters)
         return float(
-            nn.utils.get_total_norm([one.grad for one in self._parameters if one.grad is not None])
+            nn.utils.get_total_norm(
+                [parameter.grad for parameter in self._parameters if parameter.grad is not None]
+            )
         )
 
     def step(self, at: float, norm: float) -> None:
@@ -98,11 +100,13 @@ class Optimizer:
 
     @property
     def _parameters(self) -> list[nn.Parameter]:
-        return [one for group in self._adamw.param_groups for one in group["params"]]
+        return [parameter for group in self._adamw.param_groups for parameter in group["params"]]
 
     def _weights(self) -> dict[str, Tensor]:
         return {
-            name: one.detach() for group in self._groups for name, one in group.parameters.items()
+            name: parameter.detach()
+            for group in self._groups
+            for name, parameter in group.parameters.items()
         }
 
     def _of_head(self) -> list[dict[str, Any]]:
@@ -122,8 +126,10 @@ class Optimizer:
     ) -> list[dict[str, Any]]:
         """The options of parameters that decay, and of those that do not."""
         split = {
-            self._recipe.weight_decay: [one for key, one in parameters.items() if key in decaying],
-            0.0: [one for key, one in parameters.items() if key not in decaying],
+            self._recipe.weight_decay: [
+                parameter for key, parameter in parameters.items() if key in decaying
+            ],
+            0.0: [parameter for key, parameter in parameters.items() if key not in decaying],
         }
         known = {"lr": rate, "highest": rate, "called": name}
         return [

@@ -75,13 +75,17 @@ def prepare_training(
         folder=work,
         say=say,
     )
-    sizes = {group.name: sum(one.numel() for one in group.parameters.values()) for group in groups}
+    sizes = {
+        group.name: sum(parameter.numel() for parameter in group.parameters.values())
+        for group in groups
+    }
+    n_parameters = sum(parameter.numel() for parameter in backbone.parameters())
     rates = {group.name: recipe.rate * options.layer_decay**group.below for group in groups}
     say(
         f"{start.backbone.name} on {engine.device} with {start.name}; "
         f"{', '.join(f'{len(part)} {name}' for name, part in start.parts.items())}\nTuning by "
         f"{recipe.name}, {recipe.source}: {head.n_parameters():,} parameters of the head and "
-        f"{sum(sizes.values()):,} of {sum(one.numel() for one in backbone.parameters()):,} of "
+        f"{sum(sizes.values()):,} of {n_parameters:,} of "
         f"the backbone; batch {recipe.learning.batch}, epochs {first + 1} to "
         f"{recipe.learning.epochs}"
     )
@@ -102,24 +106,24 @@ def _used(backbone: Trainable, groups: list[Group], start: Start) -> list[Group]
     Raises:
         ProbeError: a whole block, or every adapter, has no part in the layers.
     """
-    named = {name: one for group in groups for name, one in group.parameters.items()}
+    named = {name: parameter for group in groups for name, parameter in group.parameters.items()}
     if not named:
         return []
     n_samples = max(8000, start.backbone.min_samples)
     clip = np.random.default_rng(0).normal(
         0, 0.05, min(n_samples, start.backbone.max_samples or n_samples)
     )
-    for one in named.values():
-        one.requires_grad_(True)
+    for parameter in named.values():
+        parameter.requires_grad_(True)
     backbone.eval()
     sum(
         layer.square().mean() for layer in backbone([clip.astype(np.float32)]).layers[1:]
     ).backward()
     backbone.train()
-    used = {name for name, one in named.items() if one.grad is not None}
-    for one in named.values():
-        one.grad = None
-        one.requires_grad_(False)
+    used = {name for name, parameter in named.items() if parameter.grad is not None}
+    for parameter in named.values():
+        parameter.grad = None
+        parameter.requires_grad_(False)
     adapters = [name for name in named if ".lora_" in name]
     if set(adapters) - used:
         raise ProbeError(

@@ -109,9 +109,11 @@ def groups_of(backbone: Trainable, trained: Trained, front_end: bool) -> list[Gr
     n_blocks = len(backbone.blocks)
     chosen = trained.blocks_of(n_blocks)
     of_block = {
-        id(one): k for k, block in enumerate(backbone.blocks, 1) for one in block.parameters()
+        id(parameter): k
+        for k, block in enumerate(backbone.blocks, 1)
+        for parameter in block.parameters()
     }
-    in_front = {id(one) for one in backbone.front_end.parameters()}
+    in_front = {id(parameter) for parameter in backbone.front_end.parameters()}
     if front_end and not in_front:
         raise OptionError(
             "front_end",

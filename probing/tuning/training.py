@@ -83,7 +83,7 @@ class Training:
         self.progress = Progress(epoch=first_epoch)
         self.best = BestEpochs(folder, self.learning)
         self.backbone = {
-            name: one for group in self.groups for name, one in group.parameters.items()
+            name: parameter for group in self.groups for name, parameter in group.parameters.items()
         }
         self.targets = {
             part.name: material.learned(part.target) for part in (material.train, material.dev)
@@ -198,7 +198,7 @@ class Training:
         n_before = (self.progress.epoch * self.n_steps + self.progress.step) * self.learning.batch
         with out_of_memory(self.machine, self.learning.batch):
             for part in in_parts(
-                [len(one) for one in waveforms], self.part_size, self.model.padding
+                [len(waveform) for waveform in waveforms], self.part_size, self.model.padding
             ):
                 mine = [share[i] for i in part]
                 self.model.head.merge.learn(n_before)
@@ -259,7 +259,7 @@ class Training:
                 windows, self.reader.batches(utterances, windows), strict=True
             ):
                 for part in in_parts(
-                    [len(one) for one in waveforms], self.part_size, self.model.padding
+                    [len(waveform) for waveform in waveforms], self.part_size, self.model.padding
                 ):
                     chosen = [rows[i] for i in part]
                     logits = self.model([waveforms[i] for i in part], self.engine.autocast())

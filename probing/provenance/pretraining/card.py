@@ -291,11 +291,11 @@ def _gains(sweeps: Mapping[str, SweepRun]) -> str:
     lines += ["at once; where one holds 0, the gain may be chance.", ""]
     lines += ["| layer | " + " | ".join(pairs) + " |", "| --- |" + " --- |" * len(pairs)]
     gains = [100 * layer_gains(*pair) for pair in pairs.values()]
-    for layer in sorted(set.intersection(*(set(one.index) for one in gains))):
+    for layer in sorted(set.intersection(*(set(table.index) for table in gains))):
         cells = [
             f"{of[0]:+.1f} [{of[1]:+.1f}, {of[2]:+.1f}]"
-            for one in gains
-            for of in [one.loc[layer].to_numpy()]
+            for table in gains
+            for of in [table.loc[layer].to_numpy()]
         ]
         lines.append(f"| {layer} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
