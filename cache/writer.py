@@ -33,7 +33,7 @@ from cache.table import failures_bytes, load_table, plan, table_bytes
 OWN_PARTIAL = re.compile(
     rf"(shard-\d+(-\d+)?\.h5(\.[0-9a-f]{{32}}{re.escape(PARTIAL)})?"
     rf"|{re.escape(MANIFEST)}|{re.escape(UTTERANCES)}|{re.escape(FAILURES)}){re.escape(PARTIAL)}"
-    # of a worker, see probing.extraction.cluster
+    # of a worker, see probing.extraction.driver
     rf"|shard-\d+\.h5\.[0-9a-f]{{32}}{re.escape(PARTIAL)}"
 )
 SHARD_NAME = re.compile(r"shard-(\d+)(?:-\d+)?\.h5")

@@ -24,8 +24,9 @@ from shapes import shape
 
 from probing.corpora import Corpus, load_corpus
 from probing.extraction import Cluster, Machine, Options
-from probing.extraction.cluster import OBJECT_STORE_BYTES, Driver
+from probing.extraction.driver import Driver
 from probing.extraction.planning import plan_of
+from probing.extraction.ray_connection import OBJECT_STORE_BYTES
 from probing.progress import progress_line
 
 
