@@ -69,6 +69,12 @@ def run(
 
     Raises:
         ProbeError: as `extract` and `sweep`: another cache or run has the name.
+
+    >>> small = SweepOptions((0.1,), control_seeds=(), resamples=100, depths=DepthOptions(heads=()))
+    >>> heard = Options(seconds=0.25, layers="0:1")
+    >>> story = Story(Path("results/story"), clips=4, extraction=heard, sweep=small)
+    >>> [found.folder.name for found in run(story, device="cpu", say=lambda text: None)]
+    ['demo-4.run', 'random-4.run', 'moonshine-4.run']
     """
     corpus = load_corpus("demo")
     if story.clips is not None:

@@ -98,6 +98,10 @@ def run(wanted: Reproduction, *, say: Callable[[str], None] = console.print) -> 
 
     Raises:
         ProbeError: the corpus to train on is not there, or as `extract` and `sweep`.
+
+    >>> from pathlib import Path
+    >>> wanted = Reproduction(roots={"asvspoof2019-la": Path("/data/2019")})
+    >>> run(wanted).sentence  # takes hours  # doctest: +SKIP
     """
     if CORPORA[0] not in wanted.roots and not _finished(wanted, CORPORA[0]):
         raise OptionError(

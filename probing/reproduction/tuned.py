@@ -89,6 +89,10 @@ def run_tuned(
 
     Raises:
         ProbeError: the audio of a corpus is not there.
+
+    >>> from probing.reproduction import Reproduction, run
+    >>> wanted = Reproduction(roots={"asvspoof2019-la": Path("/data/2019")})
+    >>> run_tuned(wanted, run(wanted), say=print).rates  # takes hours  # doctest: +SKIP
     """
     depths = tuple(sorted(int(depth) for depth in set(found.rows("depth")["depth"])))
     head, depth = chosen(wanted, depths)

@@ -102,6 +102,16 @@ def write_exported(
 
     Raises:
         ServingError: the folder cannot be written to.
+
+    >>> from probing.serving import choose_head
+    >>> run = Run("results/demo.run")
+    >>> head = choose_head(run, name="linear-layer-02").head
+    >>> options = run_options(run, head)
+    >>> backbone = load_run_backbone(run, options).truncate(2)
+    >>> record = described(backbone, head, options, corpus="demo")
+    >>> record |= {"head": "linear-layer-02", "fingerprint": run.record.fingerprint}
+    >>> write_exported(Path("two"), backbone, head, record).record["depth"]
+    2
     """
     whole = {"form": "serving", **record}
     if reference is not None:
