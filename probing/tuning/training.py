@@ -14,12 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cache.errors import ProbeError, argument
 from probing.accelerators import drawn_anew
 from probing.heads.losses import class_weights, loss_of
 from probing.progress import ProgressLine, progress_line
-from probing.tuning.checkpoints import CHECKPOINT, BestEpochs, load_checkpoint, save_checkpoint
+from probing.tuning.checkpoints import BestEpochs, load_checkpoint, save_checkpoint
 from probing.tuning.clips import Reader, in_parts
+from probing.tuning.divergence import check_finite
 from probing.tuning.engine import Engine
 from probing.tuning.lora import merged_weights
 from probing.tuning.memory import out_of_memory
@@ -221,25 +221,7 @@ class Training:
         return value
 
     def _check_finite(self, value: float, what: str) -> None:
-        if math.isfinite(value):
-            return
-        progress = self.progress
-        good, anew = "There is no checkpoint yet", ""
-        if (self.folder / CHECKPOINT).is_file():
-            of = load_checkpoint(self.folder, torch.device("cpu"))
-            assert of is not None
-            good = (
-                f"The last good checkpoint is {self.folder / CHECKPOINT}, after "
-                f"{Progress(**of['progress']).done}"
-            )
-            anew = f"; that begins anew ({argument('overwrite', True)})"
-        lower = f"Lower {argument('rate')} or {argument('head_rate')}"
-        if self.engine.bf16:
-            lower += f", or leave {argument('precision', 'bf16')} out"
-        raise ProbeError(
-            f"the {what} became {value} at step {progress.step + 1} of epoch "
-            f"{progress.epoch + 1}. {good}. {lower}{anew}"
-        )
+        check_finite(value, what, self.progress, self.folder, self.engine.bf16)
 
     @torch.no_grad()
     def measure(self, utterances: Utterances) -> tuple[NDArray[np.float64], float, float]:
