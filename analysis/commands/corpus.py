@@ -29,7 +29,11 @@ corpus_app = typer.Typer(
 
 @corpus_app.command("list")
 def list_corpora() -> None:
-    """Name the corpora that --corpus reads."""
+    """Name the corpora that --corpus reads.
+
+    \b
+    probe corpus list
+    """
     for name, known in import_module("probing.corpora").KNOWN.items():
         out.print(f"{name + ':ROOT':<21} {known.help}", markup=False)
     out.print(f"{'demo':<21} embedded, human and synthetic speech; train, dev, eval")
@@ -52,6 +56,10 @@ def check(
 ) -> None:
     """Compare a corpus with the published counts, name what is missing, and say where to get it;
     exit code 1 then.
+
+    \b
+    probe corpus check asvspoof2019-la:/data/la
+    probe corpus check my/manifest.csv --audio
     """
     checking = import_module("probing.corpora.check")
     found = checking.check_corpus(spec, audio_root=audio_root)

@@ -79,14 +79,15 @@ def extract(
     """Run a backbone over a corpus once and cache every hidden layer.
 
     The same command again goes on where it stopped, also after a kill or a full disk. Utterances
-    that cannot be used go to failures.csv with the reason.
+    that cannot be used go to failures.csv with the reason. Without arguments it is the demo, about
+    a minute on 2 cores.
 
     \b
-    probe extract                                        the demo, about a minute on 2 cores
+    probe extract
     probe extract wavlm.cache --backbone microsoft/wavlm-large --corpus asvspoof2019-la:/data/la
     probe extract mine.cache --backbone models/my-hubert --corpus my/manifest.csv --frames
-    probe extract wavlm.cache --engine ray --address auto ...      all GPUs of a Ray cluster
-    probe extract wavlm.cache --part $TASK/8 ...                   one job of eight; then merge
+    probe extract mine.cache --corpus my/manifest.csv --engine ray --address auto
+    probe extract mine.cache --corpus my/manifest.csv --part 1/8
     """
     share = None if job.part is None else Part.parse(job.part)
     check_outside(folder, "folder")

@@ -108,7 +108,7 @@ def sweep(
     scores, heads, figures, report.html.
 
     \b
-    probe sweep                         the embedded demo
+    probe sweep
     probe sweep mine.cache --target speaker --split-by utterance_id
     probe sweep mine.cache --labels ages.csv --target age --split-by speaker --folds 5
     probe sweep mine.cache --target gender --positive F

@@ -9,9 +9,11 @@ import importlib
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import sys
 import tomllib
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -135,6 +137,28 @@ def test_commands_parse_and_their_options_exist(path: Path) -> None:
     for block in blocks(path, "sh"):
         for words in block.commands():
             check(words)
+
+
+def test_examples_in_the_help_of_commands_can_be_pasted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("demo.yaml").write_text("seed: 0\n")  # which is read at once
+
+    def pages(command: Any) -> Iterator[str]:
+        below = getattr(command, "commands", {}).values()
+        yield command.help
+        for inner in below:
+            yield from pages(inner)
+
+    lines = [
+        line.strip() for page in pages(whole_app()) for line in page.partition("\b")[2].splitlines()
+    ]
+    examples = [line for line in lines if line]
+    assert len(examples) > 60
+    for line in examples:
+        from_a_file = re.sub(r"<\(.*\)", "demo.yaml", line)
+        check(shlex.split(from_a_file.partition(" > ")[0]))
 
 
 @pytest.mark.parametrize("path", [path for path in READMES if blocks(path, "sh")], ids=named)
