@@ -44,7 +44,7 @@ def learning(runs: Sequence[LoadedRun], random: LoadedRun) -> str:
     for run in (*runs, random):
         _add_chance(run, found, missing)
     _add_gain(runs[0], random, found, missing)
-    return _told(found, missing, "95 % for all layers of a run at once, gains paired")
+    return _sentence(found, missing, "95 % for all layers of a run at once, gains paired")
 
 
 def _add_chance(run: LoadedRun, found: list[str], missing: list[str]) -> None:
@@ -110,7 +110,7 @@ def early_layers(runs: Sequence[LoadedRun]) -> str:
     for run in runs:
         _add_depth(run, found, missing)
         _add_layer(run, found, missing)
-    return _told(found, missing, "paired, 95 % each")
+    return _sentence(found, missing, "paired, 95 % each")
 
 
 def _add_depth(run: LoadedRun, found: list[str], missing: list[str]) -> None:
@@ -173,12 +173,12 @@ def backbones(comparison: Comparison) -> str:
             found.append(f"{row.first} is better than {row.second} ({by})")
         else:
             missing.append(f"that {row.first} is better than {row.second} ({by})")
-    return _told(
+    return _sentence(
         found, missing, "paired, each at its layer chosen on dev, p adjusted by Holm's procedure"
     )
 
 
-def _told(found: Sequence[str], missing: Sequence[str], how: str) -> str:
+def _sentence(found: Sequence[str], missing: Sequence[str], how: str) -> str:
     parts = [
         f"{name}: {'; '.join(those)}"
         for name, those in (("Found", found), ("not shown", missing))

@@ -42,7 +42,7 @@ def test_pairs_are_tested_on_the_same_resamples_of_the_same_trials(made: tuple[R
     ends = sorted(100 * sign * np.array([expected.difference.low, expected.difference.high]))
     assert [row["low"], row["high"]] == pytest.approx(ends)
     resampled = [
-        eer_resamples(bonafide, one["score"].loc[trials[0].index], drawn) for one in trials
+        eer_resamples(bonafide, table["score"].loc[trials[0].index], drawn) for table in trials
     ]
     p = difference_p(expected.difference.value, resampled[0] - resampled[1], drawn)
     assert row["p"] == pytest.approx(p)

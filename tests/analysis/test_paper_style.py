@@ -122,7 +122,9 @@ def test_nothing_that_is_written_lies_outside_of_a_single_column(run: Run) -> No
         figure = figure_of(ax)
         figure.draw_without_rendering()
         ticks = [
-            text for one in figure.axes for text in (*one.get_xticklabels(), *one.get_yticklabels())
+            text
+            for axes in figure.axes
+            for text in (*axes.get_xticklabels(), *axes.get_yticklabels())
         ]
         for text in [text for text in texts_of(ax) if not any(text is tick for tick in ticks)]:
             box = text.get_window_extent()
@@ -298,7 +300,7 @@ def test_pareto_names_the_runs_whose_costs_were_not_measured(made: tuple[Run, Ru
     assert "not drawn, cost not measured: hand made layers 3" in shown
     assert "another <b>" in analysis.caption(ax)
     with pytest.raises(ProbeError, match="no run has measured costs"):
-        analysis.compare(analysis.load_many([one.folder for one in made])).pareto()
+        analysis.compare(analysis.load_many([run.folder for run in made])).pareto()
 
 
 def test_captions_call_a_range_over_seeds_no_bootstrap(run: Run) -> None:

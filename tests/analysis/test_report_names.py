@@ -76,7 +76,7 @@ def test_no_name_is_taken_for_html_or_ends_a_script(page: str) -> None:
     values = [content for kind, content in found.scripts if kind == "application/json"]
     assert len(own) == 1
     assert found.tags.count("script") == len(found.scripts) == len(values) + 1
-    series = [one for content in values for one in json.loads(content)]
+    series = [of_figure for content in values for of_figure in json.loads(content)]
     names = {name.rsplit(" (", 1)[0] for name, _, _ in series}
     assert set(STRANGE[:3]) <= names
     assert all(name in found.text for name in STRANGE[:3])

@@ -107,7 +107,7 @@ def test_a_sweep_by_speaker_and_attack_says_what_it_drew_and_compares_likewise(
     assert "attacks; of attacks like these" in both.sentence
     assert "attacks only" in plain.sentence
     assert "speaker and attack" in both.record["intervals_by_part"]["dev"]
-    assert any("conditions of one cluster are by another unit: attack=A00" in one for one in said)
+    assert any("conditions of one cluster are by another unit: attack=A00" in text for text in said)
     found = analysis.load(both).by("attack")
     pooled = both.rows("layer").set_index("layer")
     assert np.allclose(

@@ -98,7 +98,7 @@ def test_musan_folders_have_their_usual_snr_and_only_the_piece_is_read(
     for seed in range(12):
         made = through(f"noise:{tmp_path}", speech, seed=seed)
         pitch = int(np.argmax(np.abs(np.fft.rfft(made - speech))) * 16000 / len(speech))
-        kind = min(usual, key=lambda one: abs(one - pitch))
+        kind = min(usual, key=lambda known: abs(known - pitch))
         found.add(kind)
         assert usual[kind][0] - 0.01 <= snr(speech, made) <= usual[kind][1] + 0.01
     assert found == set(usual)

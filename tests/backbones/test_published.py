@@ -44,9 +44,9 @@ def test_a_published_encoder_agrees_with_transformers(folder, speech):
         expected = encoder(**inputs, output_hidden_states=True).hidden_states
         final = encoder(**inputs).last_hidden_state
     states = load_backbone(str(MODELS / folder)).hidden_states([speech[1]])
-    for found, one in zip(states.layers[:-1], expected[:-1], strict=True):
+    for found, layer in zip(states.layers[:-1], expected[:-1], strict=True):
         torch.testing.assert_close(
-            found.clone(), one[:, : states.n_frames[0]].clone(), rtol=1e-4, atol=1e-4
+            found.clone(), layer[:, : states.n_frames[0]].clone(), rtol=1e-4, atol=1e-4
         )
     last = encoder.layer_norm(states.layers[-1].clone()).detach()
     torch.testing.assert_close(last, final[:, : states.n_frames[0]].clone(), rtol=1e-4, atol=1e-4)

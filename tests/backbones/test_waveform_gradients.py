@@ -50,7 +50,7 @@ def check_slopes(model, clips):
         [x + sign * STEP * d for x, d in zip(waveforms, along, strict=True)] for sign in (1, -1)
     )
     with torch.no_grad():
-        up, down = (float(loss_of(model(one))) for one in moved)
+        up, down = (float(loss_of(model(waveform))) for waveform in moved)
     assert (up - down) / (2 * STEP) == pytest.approx(expected, rel=TOLERANCE)
     assert abs(expected) > 1e-3  # there is a slope to compare
 

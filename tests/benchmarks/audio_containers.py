@@ -188,11 +188,12 @@ def joined(made: list[Made]) -> list[Made]:
     # which state where a file ends
     headers = {"wav pcm_s16le", "wav pcm_s24le", "wav with tags", "aiff", "au"}
     chosen = [
-        one
-        for one in made
-        if one.maker == "ffmpeg" and (one.kind in kinds or (one.kind in headers and not one.piped))
+        file
+        for file in made
+        if file.maker == "ffmpeg"
+        and (file.kind in kinds or (file.kind in headers and not file.piped))
     ]
-    return [Made("joined", one.kind, one.suffix, 2 * one.content, one.piped) for one in chosen]
+    return [Made("joined", file.kind, file.suffix, 2 * file.content, file.piped) for file in chosen]
 
 
 def tagged(made: list[Made]) -> list[Made]:
@@ -208,8 +209,10 @@ def tagged(made: list[Made]) -> list[Made]:
         "wav pcm_s16le",
         "aiff",
     }
-    chosen = [one for one in made if one.maker == "ffmpeg" and one.kind in kinds]
-    return [Made("tagged", one.kind, one.suffix, tag + one.content, one.piped) for one in chosen]
+    chosen = [file for file in made if file.maker == "ffmpeg" and file.kind in kinds]
+    return [
+        Made("tagged", file.kind, file.suffix, tag + file.content, file.piped) for file in chosen
+    ]
 
 
 def read(path: Path) -> float | str:
@@ -244,10 +247,10 @@ def verdict(
     return "read" if near else "WRONG"
 
 
-def proves_a_cut(one: Made) -> bool:
+def proves_a_cut(file: Made) -> bool:
     """Whether what is left of a file shows that it was cut."""
-    head = one.content[:200_000]
-    bare = one.suffix in ("mp3", "mp2") and b"Xing" not in head and b"Info" not in head
+    head = file.content[:200_000]
+    bare = file.suffix in ("mp3", "mp2") and b"Xing" not in head and b"Info" not in head
     known = {
         "wav",
         "wavex",
@@ -264,7 +267,7 @@ def proves_a_cut(one: Made) -> bool:
     }
     known |= {"avr", "svx", "mat4", "mat5", "mpc2k", "voc", "htk"}
     return b"OggS" in head[:4] + head[90_010:90_014] or (
-        not one.piped and not bare and one.suffix in known
+        not file.piped and not bare and file.suffix in known
     )
 
 
@@ -276,32 +279,32 @@ def main() -> None:
         folder = Path(scratch)
         made = made_by_ffmpeg(folder) + made_by_sox(folder) + made_by_libsndfile(folder)
         made += joined(made) + tagged(made)
-        for one in made:
-            n = 2 if one.maker == "joined" else 1
-            path = folder / f"file.{one.suffix}"
-            path.write_bytes(one.content)
+        for file in made:
+            n = 2 if file.maker == "joined" else 1
+            path = folder / f"file.{file.suffix}"
+            path.write_bytes(file.content)
             found = read(path)
             results = [("whole", found, verdict(found, n * SECONDS, path, False))]
             for share in SHARES if not isinstance(found, str) else ():
-                n_tag = 90_010 if one.maker == "tagged" else 0
-                path.write_bytes(one.content[: n_tag + int(share * (len(one.content) - n_tag))])
+                n_tag = 90_010 if file.maker == "tagged" else 0
+                path.write_bytes(file.content[: n_tag + int(share * (len(file.content) - n_tag))])
                 cut = read(path)
                 results.append(
                     (
                         f"cut to {share}",
                         cut,
-                        verdict(cut, share * n * SECONDS, path, True, proves_a_cut(one)),
+                        verdict(cut, share * n * SECONDS, path, True, proves_a_cut(file)),
                     )
                 )
             path.unlink()
             for what, value, word in results:
                 row = counts.setdefault(
-                    (one.maker, f"{one.kind}{', piped' if one.piped else ''}"), Counter()
+                    (file.maker, f"{file.kind}{', piped' if file.piped else ''}"), Counter()
                 )
                 row[f"{what.split()[0]} {word}"] += 1
                 if word == "WRONG":
                     wrong.append(
-                        f"{one.maker} {one.kind} {'piped' if one.piped else ''} {what}: {value}"
+                        f"{file.maker} {file.kind} {'piped' if file.piped else ''} {what}: {value}"
                     )
         columns = ("whole read", "whole listed", "cut read", "cut listed")
         print(f"{'maker, kind':45s}" + "".join(f"{name:>14s}" for name in columns))

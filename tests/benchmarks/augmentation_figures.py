@@ -76,7 +76,7 @@ def notches(n: int) -> None:
         b = notch_filter(np.random.default_rng(seed), (-20.0, -5.0))
         responses.append(20 * np.log10(np.maximum(np.abs(np.fft.rfft(b, 4096)), 1e-6)))
         lengths.append(len(b))
-    peaks = np.array([one.max() for one in responses])
+    peaks = np.array([response.max() for response in responses])
     figure(
         "peak of a notch filter with a gain U(-20, -5) dB, mean",
         peaks.mean(),
@@ -84,11 +84,11 @@ def notches(n: int) -> None:
     )
     figure(
         "lowest point of its response below the peak, median dB",
-        np.median([one.min() for one in responses] - peaks),
+        np.median([response.min() for response in responses] - peaks),
     )
     figure(
         "share of the band 3 dB below its peak",
-        np.mean([np.mean(one < one.max() - 3) for one in responses]),
+        np.mean([np.mean(response < response.max() - 3) for response in responses]),
     )
     figure(
         "length in taps, mean",

@@ -108,7 +108,7 @@ def measured(name: str, n_clips: int, rate: float | None, rounds: int, scratch: 
             _, seconds = extract(scratch / f"{name}-again-{i}", TIERS[0], corpus)
             rates.append(n_clips * SECONDS / seconds)
     print(
-        f"{name}: {', '.join(f'{one:.2f}' for one in rates)} s of audio a second of processor",
+        f"{name}: {', '.join(f'{rate:.2f}' for rate in rates)} s of audio a second of processor",
         flush=True,
     )
     return Measured(rate or statistics.median(rates), tuple(n_bytes))
@@ -173,7 +173,7 @@ def table(of_shapes: dict[str, Measured], disk: float) -> str:
         for name, of in of_shapes.items():
             hours = n * SECONDS / 3600
             times = [short(hours / of.rate / workers) for workers in WORKERS]
-            whole, half, float16, int8 = (n * one for one in of.n_bytes)
+            whole, half, float16, int8 = (n * size for size in of.n_bytes)
             disks = (
                 f"{size(whole)} ({size(half)})",
                 f"{size(float16 - whole)} ({size(int8 - whole)})",

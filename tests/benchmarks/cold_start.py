@@ -145,7 +145,7 @@ def main() -> None:
                 [seconds(command, folder, tree) for tree in trees] for _ in range(given.rounds)
             ]
             used, *there = (
-                statistics.median(one[i][0] for one in rounds) for i in range(len(trees))
+                statistics.median(times[i][0] for times in rounds) for i in range(len(trees))
             )
             _, code, said = rounds[0][0]
             beside = f" {there[0]:5.2f} s there, x {there[0] / used:.1f};" if there else ""

@@ -197,7 +197,7 @@ def bca(
     """Bias-corrected and accelerated (Efron 1987), the acceleration by leaving out each cluster in
     turn.
     """
-    if len(of.cluster) == sum(of.sizes) > 400 or any(len(one.sizes) > 1 for one in of.levels):
+    if len(of.cluster) == sum(of.sizes) > 400 or any(len(level.sizes) > 1 for level in of.levels):
         return Interval(value, np.nan, np.nan)
     n = sum(of.sizes)
     without = eer_resamples(
@@ -229,7 +229,7 @@ def studentised(
     """Bootstrap t on the probit scale; standard errors by the variance of cluster sums at each
     threshold.
     """
-    if len(of.cluster) == sum(of.sizes) or any(len(one.sizes) > 1 for one in of.levels):
+    if len(of.cluster) == sum(of.sizes) or any(len(level.sizes) > 1 for level in of.levels):
         return Interval(value, np.nan, np.nan)
     counts = np.concatenate([np.ones((1, sum(of.sizes))), of.counts])
     rates = np.append(value, resampled)
@@ -280,15 +280,18 @@ def covered(arguments: tuple[Kind, int, int, int]) -> tuple[Kind, Rows, Rows]:
         rates = [eer(bonafide, scores) for scores in systems]
         resampled = [eer_resamples(bonafide, scores, of) for scores in systems]
         difference, differences = rates[0] - rates[1], resampled[0] - resampled[1]
-        rows = [(one, truth) for one in intervals(bonafide, systems[0], rates[0], resampled[0], of)]
+        rows = [
+            (interval, truth)
+            for interval in intervals(bonafide, systems[0], rates[0], resampled[0], of)
+        ]
         rows.append((Interval(difference, *np.quantile(differences, [0.025, 0.975])), 0.0))
         rows.append((difference_interval(difference, differences, of), 0.0))
         found.append(
             [
                 (np.nan, np.nan)
-                if np.isnan(one.low)
-                else (one.low <= true <= one.high, one.high - one.low)
-                for one, true in rows
+                if np.isnan(interval.low)
+                else (interval.low <= true <= interval.high, interval.high - interval.low)
+                for interval, true in rows
             ]
         )
     table = np.array(found, float)

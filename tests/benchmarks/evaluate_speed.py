@@ -56,11 +56,11 @@ def main() -> None:
             resampling, curve = (float(word) for word in run(bootstrap, tree)[1].split())
             ratios[name].append(resampling / curve)
     for name in trees:
-        spread = ", ".join(f"{one:.2f}" for one in commands[name])
+        spread = ", ".join(f"{value:.2f}" for value in commands[name])
         figure(
             f"probe evaluate, processor seconds, {name}", statistics.median(commands[name]), spread
         )
-        spread = ", ".join(f"{one:.1f}" for one in ratios[name])
+        spread = ", ".join(f"{value:.1f}" for value in ratios[name])
         figure(
             f"1,000 resamples by utterance / one roc_curve, {name}",
             statistics.median(ratios[name]),
@@ -73,7 +73,7 @@ def main() -> None:
         figure(
             "probe evaluate, there / here",
             statistics.median(of_rounds),
-            ", ".join(f"{one:.2f}" for one in of_rounds),
+            ", ".join(f"{value:.2f}" for value in of_rounds),
         )
 
 

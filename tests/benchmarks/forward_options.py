@@ -36,13 +36,13 @@ def seconds(name: str, kept: bool) -> tuple[float, float]:
     with shape(name) as spec:
         backbone = load_backbone(spec, device="cpu")
     clips, free = sorted(real_clips(24), key=len), SimpleQueue()
-    for one in (backbone, backbone.replica()):
-        free.put(one)
+    for replica in (backbone, backbone.replica()):
+        free.put(replica)
 
     def forward(clip: np.ndarray) -> None:
-        one = free.get()
-        one.hidden_states([clip])
-        free.put(one)
+        replica = free.get()
+        replica.hidden_states([clip])
+        free.put(replica)
 
     with ThreadPoolExecutor(2) as passes:
         list(passes.map(forward, clips))

@@ -50,7 +50,8 @@ def main() -> None:
         for batch_size in (1, 4):
             clips = clips_of([SECONDS] * batch_size)
             times = interleaved(
-                [partial(one.hidden_states, clips) for one in (stock, fused)], arguments.rounds
+                [partial(encoder.hidden_states, clips) for encoder in (stock, fused)],
+                arguments.rounds,
             )
             ratio, ratios = median_ratio(times)
             best = min(seconds for _, seconds in times)
@@ -80,7 +81,7 @@ def parity(name: str, stock: Backbone, fused: Backbone) -> None:
     alone = [fused.hidden_states([clip]) for clip in clips]
     joined = type(by_fused)(
         [
-            torch.nn.utils.rnn.pad_sequence([one.layers[k][0] for one in alone], True)
+            torch.nn.utils.rnn.pad_sequence([states.layers[k][0] for states in alone], True)
             for k in range(len(alone[0].layers))
         ],
         by_fused.n_frames,

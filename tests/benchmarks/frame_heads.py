@@ -176,7 +176,7 @@ def measure(way: str, arguments: argparse.Namespace) -> dict[str, object]:
         else:
             scores = together(models, sources, truth, recipe, arguments.memory_gb)
         seconds = time.process_time() - started
-    rates = [eer(truth["eval"], one) for one in scores]
+    rates = [eer(truth["eval"], of_model) for of_model in scores]
     return {"seconds": seconds, "gb": peak.gb, "eer": rates}
 
 
@@ -238,18 +238,20 @@ def main() -> None:
         )
     for way in ways:
         rates = np.array(rounds[0][way]["eer"])
-        seconds = statistics.median(float(one[way]["seconds"]) for one in rounds)
-        gb = max(float(one[way]["gb"]) for one in rounds)
+        seconds = statistics.median(float(times[way]["seconds"]) for times in rounds)
+        gb = max(float(times[way]["gb"]) for times in rounds)
         print(
             f"{way:6} {seconds:7.1f} s of processor, {gb:.2f} GB, EER of {len(rates)} models "
             f"{100 * rates.mean():.1f} %"
         )
     for way in ways[1:]:
-        ratios = [float(one[way]["seconds"]) / float(one["ours"]["seconds"]) for one in rounds]
+        ratios = [
+            float(times[way]["seconds"]) / float(times["ours"]["seconds"]) for times in rounds
+        ]
         figure(
             f"{way} / ours, processor time",
             statistics.median(ratios),
-            ", ".join(f"{one:.2f}" for one in ratios),
+            ", ".join(f"{ratio:.2f}" for ratio in ratios),
         )
         apart = np.abs(np.array(rounds[0][way]["eer"]) - rounds[0]["ours"]["eer"])
         figure(

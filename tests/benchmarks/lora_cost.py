@@ -57,10 +57,12 @@ def step_of(backbone: Backbone, what: str, batch: int) -> tuple[int, Callable[[]
     if trained.what == "lora":
         add_adapters(model, trained.number, 0)
     learning = [
-        one for group in groups_of(model, trained, False) for one in group.parameters.values()
+        parameter
+        for group in groups_of(model, trained, False)
+        for parameter in group.parameters.values()
     ]
-    for one in learning:
-        one.requires_grad_(True)
+    for parameter in learning:
+        parameter.requires_grad_(True)
     optimizer = torch.optim.AdamW(learning, lr=1e-6)
     clips = list(np.random.default_rng(0).normal(0, 0.05, (batch, 64_000)).astype(np.float32))
 
@@ -69,7 +71,7 @@ def step_of(backbone: Backbone, what: str, batch: int) -> tuple[int, Callable[[]
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
-    return sum(one.numel() for one in learning), step
+    return sum(parameter.numel() for parameter in learning), step
 
 
 def peak_of(work: Callable[[], None]) -> int:

@@ -120,7 +120,9 @@ def bare(product: Shape, rounds: int) -> float:
     works: list[Any]
     if batch == 1:
         x, weight = torch.randn(rows, inner), torch.randn(columns, inner)
-        works = [partial(one, x, weight, None) for one in (functional.linear, linear_onednn)]
+        works = [
+            partial(product, x, weight, None) for product in (functional.linear, linear_onednn)
+        ]
     else:
         works = [
             partial(torch.bmm, torch.randn(batch, rows, inner), torch.randn(batch, inner, columns))

@@ -173,9 +173,12 @@ def first_reads(folder: Path, beside: Path | None, rounds: int) -> None:
         for what, ratios in (
             (
                 "everything read the first time, with checksums / raw",
-                [one[0] / one[2] for one in times],
+                [seconds[0] / seconds[2] for seconds in times],
             ),
-            ("the same without opening", [one[0] / (one[2] - one[1]) for one in times]),
+            (
+                "the same without opening",
+                [seconds[0] / (seconds[2] - seconds[1]) for seconds in times],
+            ),
         ):
             figure(
                 f"{what}, {name}",

@@ -68,7 +68,7 @@ def main() -> None:
             figure(
                 "probe report, there / here",
                 statistics.median(ratios),
-                ", ".join(f"{one:.2f}" for one in ratios),
+                ", ".join(f"{ratio:.2f}" for ratio in ratios),
             )
 
 

@@ -166,7 +166,10 @@ def complexity(function: Function) -> int:
 def n_parameters(function: Function) -> int:
     """Parameters, but self and cls."""
     arguments = function.args
-    names = [one.arg for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+    names = [
+        argument.arg
+        for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
+    ]
     return len([name for name in names if name not in ("self", "cls")])
 
 
@@ -246,7 +249,8 @@ def figures(tree: Tree) -> dict[str, str]:
         f"{sum(n > MANY for n in parameters)}, most {max(parameters)}"
     )
     ranked = sorted(
-        ((complexity(one), module.name_of(one)) for module, one in functions), reverse=True
+        ((complexity(function), module.name_of(function)) for module, function in functions),
+        reverse=True,
     )
     for place, (number, name) in enumerate(ranked[:SHOWN], 1):
         found[f"complexity, number {place}"] = f"{number} {name}"

@@ -125,7 +125,7 @@ def main() -> None:
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     columns = {"classes": arguments.classes, "number": arguments.number}
-    for column in [one for name, one in columns.items() if arguments.only in (None, name)]:
+    for column in [column for name, column in columns.items() if arguments.only in (None, name)]:
         target = TargetOptions(target=column, split_by="speaker", folds=arguments.folds)
         split = SweepOptions(target=target).splits(cache)["train"]
         layers = [features_of(split, layer, split.table).astype(np.float64) for layer in chosen]

@@ -61,7 +61,7 @@ def main() -> None:
     options, machine = Options(asked.backbone), Machine("cpu", workers=1)
     conditions = parse_grid(asked.grid)
     grids: list[tuple[Condition, ...]] = (
-        [(one,) for one in conditions] if asked.each else [conditions]
+        [(condition,) for condition in conditions] if asked.each else [conditions]
     )
     with tempfile.TemporaryDirectory() as scratch:
         clean = extract(Path(scratch, "clean"), corpus, options, machine, say=quiet)

@@ -34,8 +34,8 @@ def test_the_record_of_a_shard_says_what_hdf5_finds(kind: str, store) -> None:
         n_frames = int(Shard(folder, record, manifest).offsets[-1])
         shapes, dtypes = data_sets(manifest, record.rows, n_frames)
         found = []
-        for one in (record, replace(record, places=None)):
-            with layout_of(folder / str(record.file), one, manifest, str) as layout:
+        for known in (record, replace(record, places=None)):
+            with layout_of(folder / str(record.file), known, manifest, str) as layout:
                 columns = [("utterance_id", "S"), ("n_samples", "i"), ("n_frames", "i")]
                 columns += [(f"measures/{name}", "f") for name in manifest.measures]
                 found.append([layout.column(*column) for column in columns])

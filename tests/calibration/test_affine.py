@@ -63,8 +63,8 @@ def test_fused_systems_do_better_than_each() -> None:
     bonafide, scores = trials(systems=2)
     others, their_scores = trials(systems=2, seed=1)
     fused = calibrate(bonafide, scores).apply(their_scores)
-    for one, their in zip(scores, their_scores, strict=True):
-        assert cllr(others, fused) < cllr(others, calibrate(bonafide, one).apply(their)) - 0.05
+    for own, their in zip(scores, their_scores, strict=True):
+        assert cllr(others, fused) < cllr(others, calibrate(bonafide, own).apply(their)) - 0.05
 
 
 def test_trials_that_are_told_apart_give_ratios_as_large_as_their_number_allows() -> None:

@@ -102,8 +102,8 @@ def test_keys_say_what_scores_without_labels_are(files: Path) -> None:
         system_of_files(Path("a.both.bare"), known=known),
     ]
     found = [calibrate_systems([system]).table["cllr"].to_numpy() for system in made]
-    for one in found[1:]:
-        np.testing.assert_array_equal(one, found[0])
+    for again in found[1:]:
+        np.testing.assert_array_equal(again, found[0])
 
 
 def test_what_does_not_fit_together_is_refused(files: Path, monkeypatch, capsys) -> None:

@@ -431,7 +431,7 @@ def leaves(command, path: str = "") -> list[str]:
     """The commands that do something, as they are typed."""
     below = getattr(command, "commands", {})
     return (
-        [leaf for name, one in below.items() for leaf in leaves(one, f"{path} {name}")]
+        [leaf for name, inner in below.items() for leaf in leaves(inner, f"{path} {name}")]
         if below
         else [path.strip()]
     )

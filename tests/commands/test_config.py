@@ -89,7 +89,9 @@ def test_every_parameter_of_a_command_has_a_key_of_its_own() -> None:
     def leaves(command: object) -> list[object]:
         below = getattr(command, "commands", None)
         return (
-            [command] if below is None else [leaf for one in below.values() for leaf in leaves(one)]
+            [command]
+            if below is None
+            else [leaf for inner in below.values() for leaf in leaves(inner)]
         )
 
     for command in leaves(get_command(app)):

@@ -67,7 +67,7 @@ def test_a_folder_in_a_command_to_type_is_quoted(tmp_path: Path) -> None:
     for path, text in texts.items():
         if re.search(r"probe [^\n]*\{", text):
             strings = [
-                one.values for one in ast.walk(ast.parse(text)) if isinstance(one, ast.JoinedStr)
+                node.values for node in ast.walk(ast.parse(text)) if isinstance(node, ast.JoinedStr)
             ]
             for before, value in (pair for values in strings for pair in pairwise(values)):
                 ends = isinstance(before, ast.Constant) and to_type.search(str(before.value))

@@ -63,10 +63,12 @@ def test_what_is_not_typed_has_the_default_of_python(kind: type) -> None:
 
 @pytest.mark.parametrize("options", CHANGED, ids=lambda options: type(options).__name__)
 def test_the_flags_of_a_record_are_read_back_as_the_same_options(options: object) -> None:
-    values = {one.name: getattr(options, one.name) for one in fields(options)}
+    values = {field.name: getattr(options, field.name) for field in fields(options)}
     words = [word for pair in flags_of(type(options), values) for word in pair]
     if isinstance(options, SweepOptions):
-        inner = {one.name: getattr(options.depths, one.name) for one in fields(options.depths)}
+        inner = {
+            field.name: getattr(options.depths, field.name) for field in fields(options.depths)
+        }
         words += [word for pair in flags_of(DepthOptions, inner) for word in pair]
     assert read_back(type(options), words) == options
 
@@ -141,8 +143,8 @@ def test_an_error_is_the_same_after_a_journey_to_another_process() -> None:
 def test_every_option_of_a_command_has_a_help_line() -> None:
     for kind in (Options, Machine, Cluster, DepthOptions, SweepOptions, TuneOptions, TuneMachine):
         told: dict[str, Option] = options_of(kind)
-        assert all(one.help for one in told.values() if one.on_command_line)
-        assert set(told) | {"depths", "target"} >= {one.name for one in fields(kind)}
+        assert all(option.help for option in told.values() if option.on_command_line)
+        assert set(told) | {"depths", "target"} >= {field.name for field in fields(kind)}
 
 
 def test_options_are_read_and_checked_without_pytorch() -> None:

@@ -20,8 +20,8 @@ def test_every_flag_of_every_command_is_on_the_page() -> None:
             words = name if command is found else f"{name} {command.name}"
             for flag in (
                 flag
-                for one in command.params
-                for flag in one.opts
+                for parameter in command.params
+                for flag in parameter.opts
                 if flag not in ("--config", "--help")
             ):
                 assert not flag.startswith("--") or f"{flag}" in sections[words], (

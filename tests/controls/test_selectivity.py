@@ -83,7 +83,8 @@ def test_selectivity_of_a_number_is_of_its_own_metric_and_above_0_where_the_laye
         for name, apart in (("trained", (0.0, 1.0, 3.0, 0.5)), ("random", (0.0, 0.0, 0.0, 0.0)))
     ]
     run, random = (
-        sweep(one, tmp_path / f"{one.name}.run", options, say=lambda text: None) for one in caches
+        sweep(cache, tmp_path / f"{cache.name}.run", options, say=lambda text: None)
+        for cache in caches
     )
     table = selectivity(run, random)
     assert "eer" not in table

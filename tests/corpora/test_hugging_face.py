@@ -164,13 +164,13 @@ def test_a_label_is_named_or_called_label_or_the_only_column_of_classes(tmp_path
 
 def test_a_missing_sound_is_said_before_anything_is_extracted(tmp_path: Path) -> None:
     audio = [{"bytes": None, "path": str(FILES[0])}, {"bytes": None, "path": "/no/where.opus"}]
-    one = datasets.Dataset.from_dict(
+    dataset = datasets.Dataset.from_dict(
         {"audio": audio}, features=datasets.Features({"audio": FEATURES["audio"]})
     )
     with pytest.raises(
         ProbeError, match=r"1 of 2 audio files are not below .*\n  row 2 \(all/where\)"
     ):
-        load_corpus(saved(tmp_path / "mine", one))
+        load_corpus(saved(tmp_path / "mine", dataset))
 
 
 @pytest.mark.parametrize(

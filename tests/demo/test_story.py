@@ -93,7 +93,7 @@ def test_the_second_time_nothing_is_run_again(story: Story, first: tuple[str, st
     runs = run(story, device="cpu", say=said.append)
     assert said.count("Nothing to do: every utterance is in the cache.") == 3
     assert [text for text in said if "is that sweep" in text] == [
-        f"Nothing to do: {one.folder} is that sweep." for one in runs
+        f"Nothing to do: {run.folder} is that sweep." for run in runs
     ]
     assert {path: path.read_bytes() for path in story.folder.glob("*/*.json")} == records
 
@@ -175,7 +175,7 @@ def test_early_layers_that_are_better_and_enough_are_found_with_their_paired_int
     run = analysis.load(sweep(cache, tmp_path / "early.run", HEADS, say=quiet))
     said = early_layers([run])
     difference, depth = run.record.finding.difference, run.record.depth_finding
-    value, low, high = (100 * one for one in (difference.value, difference.low, difference.high))
+    value, low, high = (100 * end for end in (difference.value, difference.low, difference.high))
     assert (
         "layer 1 of 2 of planted, chosen on dev, is better than the last, which has "
         f"{value:.1f} points more [{low:.1f}, {high:.1f}]"
@@ -185,7 +185,7 @@ def test_early_layers_that_are_better_and_enough_are_found_with_their_paired_int
     assert depth.bound is not None
     assert depth.excess.value <= 0
     value, low, high = (
-        -100 * one for one in (depth.excess.value, depth.excess.high, depth.excess.low)
+        -100 * end for end in (depth.excess.value, depth.excess.high, depth.excess.low)
     )
     assert (
         "Found: the first 1 of 2 layers of planted are not worse than all of them within 10 "

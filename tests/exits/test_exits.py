@@ -73,10 +73,10 @@ def test_the_chosen_threshold_computes_least_of_those_within_the_margin():
     scores = scores * [[0.3], [0.6], [0.25]]  # the last exit errs too
     found = fit_policies("linear", (1, 2, 6), positive, scores, margin="2pt")
     depth = {}
-    for one in found.tried:
-        at, left = one.apply(scores)
+    for tried in found.tried:
+        at, left = tried.apply(scores)
         if eer(positive, left) <= eer(positive, scores[-1]) + 0.02 + 1e-9:
-            depth[one] = np.array([1, 2, 6])[at].mean()
+            depth[tried] = np.array([1, 2, 6])[at].mean()
     assert depth[found.chosen] == min(depth.values())
 
 
@@ -95,10 +95,10 @@ def test_a_higher_threshold_never_lets_an_utterance_leave_earlier(log_odds, kind
 
 @given(LOG_ODDS, st.sampled_from(list(CONFIDENCES)), st.sampled_from([0.6, 0.9, 2.0, 3.0, None]))
 def test_to_ask_exit_by_exit_is_to_apply_the_policy(log_odds, kind, threshold):
-    one = policy(kind, threshold)
-    at, scores = one.apply(log_odds)
+    asked = policy(kind, threshold)
+    at, scores = asked.apply(log_odds)
     for i in range(log_odds.shape[1]):
-        k = next(k for k in range(4) if one.leaves(log_odds[: k + 1, i : i + 1])[0])
+        k = next(k for k in range(4) if asked.leaves(log_odds[: k + 1, i : i + 1])[0])
         assert (at[i], scores[i]) == (k, log_odds[k, i])
 
 

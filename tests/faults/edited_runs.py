@@ -39,9 +39,9 @@ def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         if isinstance(value, list)
         else ()
     )
-    for key, one in items:
+    for key, inner in items:
         yield (*at, key)
-        yield from places(one, (*at, key))
+        yield from places(inner, (*at, key))
 
 
 def edit_record(place: tuple[Any, ...], *value: Any) -> Edit:

@@ -307,8 +307,8 @@ def read_run(folder: Path) -> None:
     run = Run(folder / "c.run")
     assert isinstance(run.sentence, str)
     repr(run)
-    for one in candidates(run):
-        head = choose_head(run, name=one.name).head
+    for known in candidates(run):
+        head = choose_head(run, name=known.name).head
         head.score(np.zeros((len(head.layers), 2, 2, head.dim), np.float32))
     choose_head(run)
 
@@ -330,8 +330,8 @@ def read_backbone(folder: Path) -> None:
 
 
 FORMATS = {
-    one.name: one
-    for one in (
+    form.name: form
+    for form in (
         Format("cache.json, bytes", write_small, ("cache.json",), read_cache, in_bytes, 5),
         Format(
             "cache.json, values", write_small, ("cache.json",), read_cache, manifest_vouched_for, 5
@@ -460,15 +460,15 @@ class Guard:
                 self.seen.append(f"open {path}")
 
 
-def try_case(one: Format, source: Path, home: Path, number: int, guard: Guard) -> str | None:
+def try_case(form: Format, source: Path, home: Path, number: int, guard: Guard) -> str | None:
     """What came out of one case that may not, or None."""
-    chance = random.Random(f"{one.name} {number}")
+    chance = random.Random(f"{form.name} {number}")
     with copies(source, home) as folder:
-        one.spoil(folder / chance.choice(one.files), chance)
+        form.spoil(folder / chance.choice(form.files), chance)
         guard.home = folder
         signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
         try:
-            one.read(folder)
+            form.read(folder)
         except ProbeError as error:
             if not str(error).strip():
                 return "a ProbeError that says nothing"
@@ -501,18 +501,18 @@ def fuzz(n: int, home: Path, only: str | None = None, first: int = 0) -> tuple[i
 
     signal.signal(signal.SIGVTALRM, too_long)
     guard, failures, cases, made = Guard(), [], 0, {}
-    chosen = {name: one for name, one in FORMATS.items() if only in (None, name)}
-    shares = sum(one.share for one in chosen.values())
-    for name, one in chosen.items():
-        if one.make not in made:
-            source = made[one.make] = home / f"sound{len(made)}"
+    chosen = {name: form for name, form in FORMATS.items() if only in (None, name)}
+    shares = sum(form.share for form in chosen.values())
+    for name, form in chosen.items():
+        if form.make not in made:
+            source = made[form.make] = home / f"sound{len(made)}"
             source.mkdir()
-            one.make(source)
-            one.read(source)  # what is sound is read
-        found, began, count = [], time.process_time(), -(-n * one.share // shares)
+            form.make(source)
+            form.read(source)  # what is sound is read
+        found, began, count = [], time.process_time(), -(-n * form.share // shares)
         for number in range(first, first + count):
             cases += 1
-            if what := try_case(one, made[one.make], home, number, guard):
+            if what := try_case(form, made[form.make], home, number, guard):
                 found.append(f"{name}, case {number}: {what}")
         took = time.process_time() - began
         print(f"{name}: {count} cases in {took:.1f} s, {len(found)} failures", flush=True)

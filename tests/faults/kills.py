@@ -351,7 +351,7 @@ def kill_tune(home: Path, run: Path, options: list[str], n: int, seed: int = 4) 
             if (folder / name).read_bytes() != (right / name).read_bytes():
                 return f"other weights: {name}"
         rows, expected = (
-            pd.read_csv(one / "training.csv").drop(columns="seconds") for one in (folder, right)
+            pd.read_csv(place / "training.csv").drop(columns="seconds") for place in (folder, right)
         )
         return None if rows.equals(expected) else "another course of the training"
 

@@ -49,7 +49,9 @@ def numbers_of(folder: Path) -> dict[str, object]:
     """Everything that a run or an export tells."""
     if (folder / "run.json").exists():
         run = Run(folder)
-        heads = {one.name: scored(choose_head(run, name=one.name).head) for one in candidates(run)}
+        heads = {
+            known.name: scored(choose_head(run, name=known.name).head) for known in candidates(run)
+        }
         parts = [
             path.name.removesuffix(".txt").split(".", 1)
             for path in sorted((folder / "scores").glob("*.txt"))
@@ -66,7 +68,7 @@ def numbers_of(folder: Path) -> dict[str, object]:
     return {
         "record": made.record,
         "head": scored(made.head),
-        "states": [one.numpy().tobytes() for one in states],
+        "states": [layer.numpy().tobytes() for layer in states],
     }
 
 

@@ -54,7 +54,7 @@ def test_no_flipped_bit_of_a_run_or_an_export_passes_in_silence(tmp_path: Path) 
     assert [what for tally in tallies for what in tally.failures] == []
     assert sum(tally.refused for tally in tallies) > FLIPS // 2
     assert {"c.run/heads", "c.run/scores", "c.run/run.json", "small/model.safetensors"} <= {
-        one.file for one in tallies
+        tally.file for tally in tallies
     }
 
 

@@ -164,7 +164,7 @@ def streams(device: str, small: bool) -> dict[str, Any]:
     apart = abs(sums[0] - sums[1]) / abs(sums[0])
     return {
         "difference of the caches": apart,
-        "ok": apart < 1e-6 and all(one["finite"] for one in found.values()),
+        "ok": apart < 1e-6 and all(figures["finite"] for figures in found.values()),
     }
 
 
@@ -307,7 +307,9 @@ def tuning(device: str, small: bool) -> dict[str, Any]:
         gradients = [
             parameter.grad for parameter in trained.parameters() if parameter.grad is not None
         ]
-        found["ok"] = found.get("ok", True) and all(bool(one.isfinite().all()) for one in gradients)
+        found["ok"] = found.get("ok", True) and all(
+            bool(gradient.isfinite().all()) for gradient in gradients
+        )
     return found
 
 
@@ -341,8 +343,8 @@ def out_of_memory(device: str, small: bool) -> dict[str, Any]:
 
 
 CHECKS = {
-    one.__name__: one
-    for one in (
+    check.__name__: check
+    for check in (
         parity,
         streams,
         throughput,

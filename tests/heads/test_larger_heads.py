@@ -112,7 +112,7 @@ def test_a_gumbel_choice_finds_the_layer() -> None:
     assert layers.argmax(dim=1).tolist() == [0, 1, 1, 1]
     assert layers.sum(dim=1).tolist() == [1] * 4
     assert eer(BONAFIDE, scores[0]) > 0.3
-    assert all(eer(BONAFIDE, one) < 0.2 for one in scores[1:])
+    assert all(eer(BONAFIDE, of_head) < 0.2 for of_head in scores[1:])
 
 
 @pytest.mark.parametrize(

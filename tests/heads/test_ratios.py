@@ -66,7 +66,7 @@ def trained(
     clips = [Clips(seed, n, share) for seed in (0, 1, 2)]
     sources: list[Source] = list(clips)
     if not frames:
-        sources = [PooledSource(one.x.mean(2).permute(1, 0, 2).numpy()) for one in clips]
+        sources = [PooledSource(clip.x.mean(2).permute(1, 0, 2).numpy()) for clip in clips]
     stack = HeadStack(
         [Model(merge, backend, 2, 0, recipe.learning_rates[0], 0.01)], N_LAYERS, DIM, frames
     )

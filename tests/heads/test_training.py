@@ -188,7 +188,7 @@ def test_a_figure_on_dev_is_logged_of_every_epoch_and_changes_no_weight(tmp_path
     checkpoint = tmp_path / "training.pt"
 
     def rates(scores: Tensor) -> NDArray[np.float64]:
-        return np.array([eer(BONAFIDE, one) for one in scores.numpy()])
+        return np.array([eer(BONAFIDE, of_model) for of_model in scores.numpy()])
 
     def trained(recipe: Recipe, **more: object) -> tuple[HeadStack, Tensor]:
         stack = HeadStack(models(), N_LAYERS, 2 * DIM, False)

@@ -71,12 +71,12 @@ def test_file_id_frames_and_export_agree_and_their_mean_is_the_score(
         inspect(place / "c.run", name, head=head, cache=place / "f.cache"),
         inspect(exported, path),
     ]
-    for one in found:
-        assert one.activation["activation"].mean() == pytest.approx(scores[name], abs=1e-4)
+    for opened in found:
+        assert opened.activation["activation"].mean() == pytest.approx(scores[name], abs=1e-4)
         assert np.allclose(
-            one.activation["activation"], found[0].activation["activation"], atol=1e-3
+            opened.activation["activation"], found[0].activation["activation"], atol=1e-3
         )
-        assert one.how.startswith("exact")
+        assert opened.how.startswith("exact")
     seconds = len(found[0].waveform) / 16_000
     assert seconds <= 0.8
     assert found[0].activation["time"].between(0, seconds).all()

@@ -26,7 +26,7 @@ def test_figures_are_those_of_scikit_learn(n_classes: int, n: int, seed: int) ->
     present = np.unique(y)
     assert found.accuracy == pytest.approx(accuracy_score(y, chosen))
     assert found.balanced_accuracy == pytest.approx(
-        np.mean([(chosen[y == one] == one).mean() for one in present])
+        np.mean([(chosen[y == number] == number).mean() for number in present])
     )
     if len(present) > 1 and set(chosen) <= set(present):
         assert found.balanced_accuracy == pytest.approx(balanced_accuracy_score(y, chosen))

@@ -141,10 +141,16 @@ def test_voices_of_one_attack_each_are_drawn_with_their_attack() -> None:
 
 def test_spoofs_of_one_attack_are_not_drawn_by_it_and_that_is_said() -> None:
     table = trials()
-    one = table[table["attack"].isin(["-", "A3"])]
-    assert drawn_by(one, "speaker,attack").note == "not by attack, as the spoof trials are of one"
-    assert drawn_by(one, "speaker,attack").unit == "speaker"
-    assert drawn_by(one, "attack").drawn == "by utterance, since the spoof trials are of one attack"
+    same_attack = table[table["attack"].isin(["-", "A3"])]
+    assert (
+        drawn_by(same_attack, "speaker,attack").note
+        == "not by attack, as the spoof trials are of one"
+    )
+    assert drawn_by(same_attack, "speaker,attack").unit == "speaker"
+    assert (
+        drawn_by(same_attack, "attack").drawn
+        == "by utterance, since the spoof trials are of one attack"
+    )
 
 
 @pytest.mark.parametrize("unit", ["utterance", "speaker", "speaker,attack"])

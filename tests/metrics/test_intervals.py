@@ -53,7 +53,7 @@ def test_no_error_at_all_is_not_taken_for_certainty() -> None:
         found.append(
             rate_interval(0.0, eer_resamples(bonafide, bonafide.astype(float), drawn), drawn)
         )
-    assert [one.low for one in found] == [0, 0, 0]
+    assert [interval.low for interval in found] == [0, 0, 0]
     assert 0.05 < found[0].high < 0.3
     assert found[0].high > found[1].high > found[2].high > 0.0005
     reversed_scores = rate_interval(1.0, np.ones(100), drawn)

@@ -136,8 +136,8 @@ def test_precision_recall_and_f1_are_those_of_every_millisecond(seed: int) -> No
     miss = (scores[labels] < found.threshold).mean()
     false_alarm = (scores[~labels] >= found.threshold).mean()
     gaps = [
-        abs((scores[labels] <= one).mean() - (scores[~labels] > one).mean())
-        for one in np.unique(scores)
+        abs((scores[labels] <= threshold).mean() - (scores[~labels] > threshold).mean())
+        for threshold in np.unique(scores)
     ]
     assert abs(miss - false_alarm) == pytest.approx(min(gaps), abs=1e-9)
 

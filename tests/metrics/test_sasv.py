@@ -49,7 +49,7 @@ def t_eer_by_pairs(keys: np.ndarray, asv: np.ndarray, cm: np.ndarray) -> float:
     spoofs = [1 - share for share in rejected_at(cm, keys == "spoof")]
     best: tuple[float | Fraction, float | Fraction] = (np.inf, np.nan)
     for miss, *others in zip(*(rejected_at(asv, keys == key) for key in KEYS), strict=True):
-        nontarget, spoof = (1 - one for one in others)
+        nontarget, spoof = (1 - rate for rate in others)
         if miss >= nontarget:
             continue
         gap: float | Fraction = np.inf

@@ -106,7 +106,7 @@ def test_the_strength_chosen_over_folds_is_the_one_a_loop_chooses(n_features: in
         for s, strength in enumerate(STRENGTHS):
             scores = LinearProbe(C=strength).fit(x[train], y[train]).decision_function(x[test])
             bits = -log_softmax(scores, axis=1)[np.arange(len(test)), y[test]] / np.log(2)
-            losses[k, s] = np.mean([bits[y[test] == one].mean() for one in range(4)])
+            losses[k, s] = np.mean([bits[y[test] == number].mean() for number in range(4)])
     probe = LinearProbeCV(Cs=STRENGTHS, tolerance=1e-7).fit(x, y)
     assert probe.rates_ == pytest.approx(losses.mean(axis=0), abs=1e-3)
     assert STRENGTHS[losses.mean(axis=0).argmin()] == probe.C_

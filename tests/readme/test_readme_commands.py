@@ -183,7 +183,11 @@ def test_python_runs_on_the_demo(path: Path, place: Path) -> None:
 def test_options_in_the_text_exist(path: Path) -> None:
     def options(command: Any) -> set[str]:
         below = getattr(command, "commands", {}).values()
-        own = {name for one in command.params for name in (*one.opts, *one.secondary_opts)}
+        own = {
+            name
+            for parameter in command.params
+            for name in (*parameter.opts, *parameter.secondary_opts)
+        }
         return own.union(*(options(one) for one in below))
 
     every = options(whole_app())

@@ -127,7 +127,7 @@ def test_a_corpus_that_comes_later_is_added(
 def assert_same_results(*folders: Path) -> None:
     """Two runs found the same, but for costs."""
     tables = [Run(folder / "attm.run").results for folder in folders]
-    pd.testing.assert_frame_equal(*(one[one["experiment"] != "cost"] for one in tables))
+    pd.testing.assert_frame_equal(*(table[table["experiment"] != "cost"] for table in tables))
 
 
 def test_every_corpus_is_extracted_and_evaluated_on(done: Path) -> None:
@@ -238,11 +238,14 @@ def test_operations_of_a_pass_are_those_counted() -> None:
 
 def test_published_figures_are_those_of_the_papers() -> None:
     assert ATTM.rates == (0.65, 3.50, 3.19)
-    of = {(one.backbone, one.depth): one.rates for one in PUBLISHED[1:]}
+    of = {(published.backbone, published.depth): published.rates for published in PUBLISHED[1:]}
     assert of["WavLM-Large", 12] == (0.20, 5.70, 4.47)
     assert of["XLS-R-300M", 24] == (0.21, 4.63, 4.14)
     assert of["wav2vec2-Base", 2] == (0.63, 6.31, 15.09)
-    assert json.dumps(sorted({one.depth for one in PUBLISHED})) == "[2, 4, 6, 8, 10, 12, 24]"
+    assert (
+        json.dumps(sorted({published.depth for published in PUBLISHED}))
+        == "[2, 4, 6, 8, 10, 12, 24]"
+    )
 
 
 def test_the_tuned_model_has_a_row_of_its_own_with_time_and_memory(

@@ -97,14 +97,16 @@ def test_of_a_linear_score_both_methods_reach_the_corner_that_the_closed_form_gi
     bonafide = {"0": True, "1": False, "2": True}
     for attack in (FGSM, PGD, replace(PGD, eps=16, steps=20)):
         found = perturb(
-            clips, bonafide, attack, lambda given: [weight[: len(one)] for one in given]
+            clips, bonafide, attack, lambda given: [weight[: len(waveform)] for waveform in given]
         )
         for name, x in clips.items():
             side = -1 if bonafide[name] else 1
             np.testing.assert_array_equal(
                 found[name] - x, side * attack.eps * np.sign(weight[: len(x)])
             )
-            before, after = (float(as_waveform(one) @ weight[: len(x)]) for one in (x, found[name]))
+            before, after = (
+                float(as_waveform(waveform) @ weight[: len(x)]) for waveform in (x, found[name])
+            )
             closed = side * attack.eps / FULL * np.abs(weight[: len(x)]).sum()
             assert after - before == pytest.approx(closed, rel=1e-4)
 
@@ -114,12 +116,12 @@ def test_pgd_follows_a_slope_that_turns_where_fgsm_goes_past() -> None:
     best = {name: x + 2.0 for name, x in random_clips(1, loud=FULL // 2).items()}["0"] / FULL
 
     def slopes(given: list[np.ndarray]) -> list[np.ndarray]:
-        return [best - one for one in given]
+        return [best - waveform for waveform in given]
 
     clips = random_clips(1, loud=FULL // 2)
     change = {
-        one.method: perturb(clips, {"0": False}, one, slopes)["0"] - clips["0"]
-        for one in (FGSM, replace(PGD, step_size=1.0))
+        attack.method: perturb(clips, {"0": False}, attack, slopes)["0"] - clips["0"]
+        for attack in (FGSM, replace(PGD, step_size=1.0))
     }
     assert (change["fgsm"] == 8).all()
     assert (np.abs(change["pgd"] - 2) <= 1).all()
@@ -128,7 +130,7 @@ def test_pgd_follows_a_slope_that_turns_where_fgsm_goes_past() -> None:
 def test_of_a_smoothed_score_the_slope_is_the_mean_over_copies() -> None:
     [clip] = [as_waveform(x) for x in random_clips(1).values()]
     smoothing = Smoothing(3, 10.0)
-    curved = over_copies(lambda given: [one**3 for one in given], smoothing)
+    curved = over_copies(lambda given: [waveform**3 for waveform in given], smoothing)
     expected = np.mean([smoothing.noised(clip, number) ** 3 for number in range(3)], axis=0)
     np.testing.assert_allclose(curved([clip])[0], expected, rtol=1e-6)
 
@@ -195,7 +197,8 @@ def test_slopes_of_a_score_are_those_of_finite_differences(
     clip = speech(0, 5000)
     [slope] = white_box.slopes([clip])
     x, along = (
-        torch.from_numpy(one).double() for one in (clip, np.random.default_rng(1).normal(size=5000))
+        torch.from_numpy(array).double()
+        for array in (clip, np.random.default_rng(1).normal(size=5000))
     )
     step = 1e-8
     up, down = (white_box.scores([x + sign * step * along]).item() for sign in (1, -1))
@@ -382,7 +385,7 @@ def test_a_clip_that_eps_would_drown_is_left_out_and_said(place: Path) -> None:
 def test_as_many_clips_of_each_class_are_drawn_by_the_seed(place: Path) -> None:
     run = load(place / "wavlm.run")
     drawn = [drawn_trials([run], n, seed) for n, seed in ((4, 0), (4, 0), (64, 0), (5, 0))]
-    assert [one["label"].value_counts().to_dict() for one in drawn] == [
+    assert [trials["label"].value_counts().to_dict() for trials in drawn] == [
         {"bonafide": n, "spoof": n} for n in (2, 2, 3, 2)
     ]
     assert (

@@ -90,8 +90,11 @@ def test_what_was_written_is_read_again_as_it_was(place: Path) -> None:
     run = load(place / "one.run")
     robust, stop, attacked = (Companion.read(companion_folder(run.folder, kind)) for kind in KINDS)
     table = read_robustness(run, robust.folder)
-    assert [one.name for one in table.conditions][:2] == ["noise:white@0", "noise:white@20"]
-    assert next(one.snr_db for one in table.conditions) == 0
+    assert [condition.name for condition in table.conditions][:2] == [
+        "noise:white@0",
+        "noise:white@20",
+    ]
+    assert next(condition.snr_db for condition in table.conditions) == 0
     assert np.isnan(
         table.layers.query("condition == 'speed:0.9'")["frames_cosine"].astype(float)
     ).all()
@@ -160,7 +163,7 @@ def test_of_several_runs_each_has_its_own_wherever_it_stands(place: Path, tmp_pa
     runs = [load(place / "other.run"), load(place / "one.run")]
     moved = shutil.copytree(place / "one.exits", tmp_path / "elsewhere")
     found, left_out = companions_of(runs, [moved])
-    assert [[one.folder.name for one in mine] for mine in found] == [
+    assert [[companion.folder.name for companion in mine] for mine in found] == [
         [],
         ["one.robustness", "elsewhere", "one.attack"],
     ]
@@ -174,9 +177,9 @@ def test_of_several_runs_each_has_its_own_wherever_it_stands(place: Path, tmp_pa
 def test_a_folder_with_a_damaged_table_is_named(place: Path, tmp_path: Path) -> None:
     run = load(place / "one.run")
     reading: dict[str, Callable[[Companion], object]] = {
-        "robustness.csv": lambda one: read_robustness(run, one.folder),
-        "curve.csv": lambda one: read_exits(one.folder, dict(one.about)),
-        "clips.csv": lambda one: read_attacks(run, one.folder, one.about),
+        "robustness.csv": lambda companion: read_robustness(run, companion.folder),
+        "curve.csv": lambda companion: read_exits(companion.folder, dict(companion.about)),
+        "clips.csv": lambda companion: read_attacks(run, companion.folder, companion.about),
     }
     for kind, (file, read) in zip(KINDS, reading.items(), strict=True):
         folder = shutil.copytree(place / f"one.{kind}", tmp_path / kind)

@@ -80,7 +80,9 @@ def turned(clips: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def compared(clean: Cache, **views: Cache) -> FrameChanges:
-    names = dict(zip(("noise", "gain", "speed"), (one.name for one in GRID), strict=True))
+    names = dict(
+        zip(("noise", "gain", "speed"), (condition.name for condition in GRID), strict=True)
+    )
     of_views = {names[name]: (cache, cache.utterances) for name, cache in views.items()}
     return changes_of_frames(LAYERS, (clean, clean.utterances), of_views, GRID)
 

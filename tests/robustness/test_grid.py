@@ -9,7 +9,7 @@ GRID = "noise:white@0,10,20; codec:mulaw,opus@8,mp3@32; reverb:small,large; rawb
 
 
 def test_every_value_is_a_condition() -> None:
-    found = {one.name: (one.kind, one.snr_db) for one in parse_grid(GRID)}
+    found = {condition.name: (condition.kind, condition.snr_db) for condition in parse_grid(GRID)}
     assert found == {
         "noise:white@0": ("noise:white", 0),
         "noise:white@10": ("noise:white", 10),
@@ -25,8 +25,8 @@ def test_every_value_is_a_condition() -> None:
 
 def test_a_number_alone_is_another_one_behind_the_same_at() -> None:
     named = [
-        one.name
-        for one in parse_grid("codec:opus@8,16,alaw; noise:white@0,pink@5,10-20; gain:-20,20")
+        condition.name
+        for condition in parse_grid("codec:opus@8,16,alaw; noise:white@0,pink@5,10-20; gain:-20,20")
     ]
     assert named == [
         "codec:opus@8",
@@ -41,9 +41,12 @@ def test_a_number_alone_is_another_one_behind_the_same_at() -> None:
 
 
 def test_a_plus_makes_one_condition_of_several_transforms() -> None:
-    [one] = parse_grid("resample:8000+codec:alaw")
-    assert (one.name, one.view) == ("resample:8000+codec:alaw", "resample:8000,codec:alaw")
-    assert one.file_name == "resample-8000+codec-alaw"
+    [condition] = parse_grid("resample:8000+codec:alaw")
+    assert (condition.name, condition.view) == (
+        "resample:8000+codec:alaw",
+        "resample:8000,codec:alaw",
+    )
+    assert condition.file_name == "resample-8000+codec-alaw"
 
 
 def test_a_folder_is_called_by_its_last_part(tmp_path) -> None:
@@ -52,8 +55,8 @@ def test_a_folder_is_called_by_its_last_part(tmp_path) -> None:
 
     (tmp_path / "my noise").mkdir()
     soundfile.write(tmp_path / "my noise" / "a.wav", np.ones(100) / 2, 16000)
-    [one] = parse_grid(f"noise:{tmp_path}/my noise@10")
-    assert one.file_name == "noise-my-noise@10"
+    [condition] = parse_grid(f"noise:{tmp_path}/my noise@10")
+    assert condition.file_name == "noise-my-noise@10"
     with pytest.raises(OptionError, match="would be in one folder"):
         parse_grid(f"noise:{tmp_path}/my noise@10; noise:{tmp_path}/./my noise@10")
 

@@ -344,7 +344,7 @@ def test_another_backbone_is_refused(
         for folder in (place / "c.cache", tmp_path / "o.cache")
     ]
     text = capsys.readouterr().err
-    assert all(one in text for one in hashes)
+    assert all(sha256 in text for sha256 in hashes)
     run = Run(place / "c.run")
     run.record["about"]["options"]["backbone"] = str(tmp_path / "other")
     with pytest.raises(ValueError, match="Put the earlier weights back"):

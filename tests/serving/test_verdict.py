@@ -99,18 +99,18 @@ def test_ratio_probability_and_decision_follow_from_the_scores_of_dev(
         .path[clip.utterance_id]
     )
     found = verdicts(place, monkeypatch, capsys, "small", path, "--prior", "0.2")
-    one = found["clips"][0]
-    assert one["score"] == pytest.approx(clip.score, abs=1e-4)
+    shown = found["clips"][0]
+    assert shown["score"] == pytest.approx(clip.score, abs=1e-4)
     stored = open_exported(place / "small").reference
     assert stored is not None
     assert stored.calibration.scales[0] > 0
-    assert one["log_likelihood_ratio"] == pytest.approx(
-        float(stored.calibration.apply([one["score"]])[0])
+    assert shown["log_likelihood_ratio"] == pytest.approx(
+        float(stored.calibration.apply([shown["score"]])[0])
     )
-    odds = 0.25 * np.exp(one["log_likelihood_ratio"])
-    assert one["probability_bonafide"] == pytest.approx(odds / (1 + odds))
+    odds = 0.25 * np.exp(shown["log_likelihood_ratio"])
+    assert shown["probability_bonafide"] == pytest.approx(odds / (1 + odds))
     threshold = found["threshold"]
-    assert one["decision"] == ("bonafide" if one["score"] >= threshold["value"] else "spoof")
+    assert shown["decision"] == ("bonafide" if shown["score"] >= threshold["value"] else "spoof")
     for part, table in trials.items():
         bonafide, scores = table["label"].eq("bonafide"), table["score"]
         rates = threshold["rates"][part]
@@ -263,7 +263,8 @@ def test_a_run_that_was_moved_with_its_cache_knows_its_training_clips(
 ) -> None:
     run = Run(shutil.copytree(place / "c.run", tmp_path / "c.run"))
     caches = {
-        part: {**one, "folder": "elsewhere/c.cache"} for part, one in run.record["caches"].items()
+        part: {**cache, "folder": "elsewhere/c.cache"}
+        for part, cache in run.record["caches"].items()
     }
     run.record |= {"caches": caches, "cache_folder": "elsewhere/c.cache"}
     head = choose_head(run, name=HEAD).head

@@ -79,13 +79,13 @@ def test_unrelated_layers_give_zero_with_fewer_utterances_than_units() -> None:
 
 def test_two_models_are_joined_by_utterance_id(tmp_path: Path) -> None:
     pooled = states(40)
-    one = store(tmp_path / "one", pooled)
+    first = store(tmp_path / "one", pooled)
     table = table_of(40)
     order = np.random.default_rng(3).permutation(40)[:30]
     renamed = table.iloc[order].reset_index(drop=True)
     wider = np.concatenate([pooled, pooled[..., :2] ** 2], axis=-1)[1:3]
     two = store(tmp_path / "two", wider[:, order], renamed, name="other")
-    found = cka(one, [0, 2], two, [1], batch_size=None)
+    found = cka(first, [0, 2], two, [1], batch_size=None)
     assert list(found.index) == [0, 2]
     assert list(found.columns) == [1]
     common = np.sort(order)

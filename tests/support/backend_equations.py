@@ -15,8 +15,8 @@ Array = NDArray[np.float64]
 def named(values: Mapping[str, Array], prefix: str) -> dict[str, Array]:
     """Values whose names begin alike, by the rest of their names."""
     return {
-        name.removeprefix(f"{prefix}."): one
-        for name, one in values.items()
+        name.removeprefix(f"{prefix}."): value
+        for name, value in values.items()
         if name.startswith(f"{prefix}.")
     }
 

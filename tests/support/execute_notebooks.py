@@ -61,7 +61,7 @@ def executed(
         cell.execution_count = number  # the kernel goes on counting from one notebook to the next
         # progress and warnings of this machine are nobody's result
         cell.outputs = [
-            one for one in cell.outputs if one.output_type in ("execute_result", "error")
+            output for output in cell.outputs if output.output_type in ("execute_result", "error")
         ]
         for output in cell.outputs:
             if output.output_type == "execute_result":

@@ -71,9 +71,9 @@ def hub(name: str, files: Mapping[str, bytes]) -> Iterator[tuple[str, list[str]]
                 )
             if path.startswith(f"/api/datasets/{name}/tree/"):
                 inside = path.removeprefix(f"/api/datasets/{name}/tree/").partition("/")[2]
-                of_top = folders + [one for one in known if "/" not in str(one["path"])]
+                of_top = folders + [entry for entry in known if "/" not in str(entry["path"])]
                 found = (
-                    [one for one in known if str(one["path"]).startswith(f"{inside}/")]
+                    [entry for entry in known if str(entry["path"]).startswith(f"{inside}/")]
                     if inside
                     else of_top
                 )
@@ -82,7 +82,7 @@ def hub(name: str, files: Mapping[str, bytes]) -> Iterator[tuple[str, list[str]]
                 wanted_paths = (
                     json.loads(text)["paths"] if text.startswith("{") else parse_qs(text)["paths"]
                 )
-                found = [one for one in known if one["path"] in wanted_paths]
+                found = [entry for entry in known if entry["path"] in wanted_paths]
             elif path in (f"/api/datasets/{name}", f"/api/datasets/{name}/revision/{COMMIT}"):
                 found = about
             if found is None:

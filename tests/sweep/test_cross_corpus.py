@@ -167,7 +167,7 @@ def test_figures_and_report_know_every_corpus(run: Run) -> None:
 
 def test_heads_to_serve_are_told_by_the_first_corpus(run: Run) -> None:
     expected = run.rows("layer").set_index("layer")["value"]
-    probes = {one.depth: one.eval_eer for one in candidates(run) if one.kind == "linear"}
+    probes = {head.depth: head.eval_eer for head in candidates(run) if head.kind == "linear"}
     assert probes == pytest.approx({int(layer): value for layer, value in expected.items()})
 
 
@@ -190,7 +190,7 @@ def test_large_evaluation_sets_are_scored_in_blocks_to_the_same_numbers(
     assert sum(n * rows for n, rows in read) == 4 * 60
     for corpus in ("hand", "other_corpus"):
         values, expected = (
-            one.rows("layer", corpus=corpus)["value"].to_numpy() for one in (small, run)
+            swept.rows("layer", corpus=corpus)["value"].to_numpy() for swept in (small, run)
         )
         assert np.allclose(values, expected, atol=1e-9)
 

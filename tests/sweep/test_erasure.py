@@ -103,12 +103,12 @@ def test_rounds_are_those_of_an_independent_loop(task: Task, n: int, p: int) -> 
         }
         best = int(np.argmin([task.metric.loss(value) for value in at["dev"]]))
         if i:
-            one = found[i - 1]
-            assert one.removed == removed.shape[1]
-            assert one.probe.strength == STRENGTHS[best]
-            value = figure(task, one.probe, features["eval"], labels["eval"])
+            erased = found[i - 1]
+            assert erased.removed == removed.shape[1]
+            assert erased.probe.strength == STRENGTHS[best]
+            value = figure(task, erased.probe, features["eval"], labels["eval"])
             assert value == pytest.approx(at["eval"][best], abs=1e-6)
-            weight = np.atleast_2d(one.probe.weight * scaler.scale_)
+            weight = np.atleast_2d(erased.probe.weight * scaler.scale_)
             assert np.abs(weight @ removed).max() < 1e-3 * np.abs(weight).max()
             expected = np.atleast_2d(models[best].coef_) @ projection
             assert subspace_angles(centred(weight).T, centred(expected).T).max() < 1e-3
@@ -135,11 +135,11 @@ def test_signal_in_d_dimensions_is_gone_after_d_and_random_erasure_leaves_it(
     task: Task, d: int
 ) -> None:
     features, labels = drawn(task, 3000, 24, seed=1, mixed=False)
-    first, (one, *_) = rounds_of(task, features, labels, 1)
-    assert one.removed == d
+    first, (erased, *_) = rounds_of(task, features, labels, 1)
+    assert erased.removed == d
     before, after, random = (
         figure(task, probe, features["eval"], labels["eval"])
-        for probe in (first, one.probe, one.random)
+        for probe in (first, erased.probe, erased.random)
     )
     chance = task.chance
     assert chance is not None
@@ -151,9 +151,12 @@ def test_signal_in_d_dimensions_is_gone_after_d_and_random_erasure_leaves_it(
 def test_a_layer_is_erased_until_nothing_is_left() -> None:
     features, labels = drawn(FOUR, 100, 8, seed=2)
     _, found = rounds_of(FOUR, features, labels, 10)
-    assert [one.removed for one in found] == [3, 6]  # a third round would leave nothing to probe
+    assert [erased.removed for erased in found] == [
+        3,
+        6,
+    ]  # a third round would leave nothing to probe
     features, labels = drawn(FOUR, 100, 4, seed=2)
-    assert [one.removed for one in rounds_of(FOUR, features, labels, 10)[1]] == [3]
+    assert [erased.removed for erased in rounds_of(FOUR, features, labels, 10)[1]] == [3]
     features = {part: x[:, :3] for part, x in features.items()}
     assert rounds_of(FOUR, features, labels, 10)[1] == []
     weight = torch.from_numpy(rounds_of(FOUR, features, labels, 1)[0].weight)
@@ -242,7 +245,7 @@ def test_classes_and_numbers_of_a_sweep_are_erased(tmp_path: Path) -> None:
     def change(table: pd.DataFrame) -> pd.DataFrame:
         i = np.arange(len(table))
         age = 20 + 60 * np.random.default_rng(5).random(len(table))
-        return table.assign(word=[WORDS[k % 4] for k in i], age=[f"{one:.3f}" for one in age])
+        return table.assign(word=[WORDS[k % 4] for k in i], age=[f"{value:.3f}" for value in age])
 
     def known(table: pd.DataFrame) -> np.ndarray:
         found = np.zeros((len(table), 6))

@@ -103,7 +103,7 @@ def test_heads_of_a_fold_are_those_trained_without_it(
         assert all(split.folds is None for split in parts.values())
         (tmp_path / "one").mkdir()
         alone = fit_depths(Cache(cache), parts, replace(HEADS, depths=(2,)), tmp_path / "one")
-        mine = next(one for one in alone if one.model.head == "mean+linear")
+        mine = next(head for head in alone if head.model.head == "mean+linear")
         expected = pd.Series(mine.scores["eval"]["bits"], parts["eval"].table["utterance_id"])
         np.testing.assert_allclose(scored[expected.index], expected, rtol=1e-4)
     assert (values_at(run, "mean+linear") > 0.5).all()

@@ -24,9 +24,9 @@ def planned(n_speakers: int, margin: float | str = 0.1, per_speaker: int = 10) -
 
 def test_power_grows_with_speakers_error_rate_and_margin() -> None:
     few, many, wide = planned(20), planned(200), planned(20, 0.5)
-    for one in (few, many, wide):
-        assert (one.table["power"].diff().dropna() > -3).all()
-        assert one.table["power"].between(0, 100).all()
+    for found in (few, many, wide):
+        assert (found.table["power"].diff().dropna() > -3).all()
+        assert found.table["power"].between(0, 100).all()
     assert (many.table["power"] >= few.table["power"]).all()
     assert (wide.table["power"] >= few.table["power"]).all()
     assert few.table["power"].iloc[0] < 20
@@ -68,9 +68,16 @@ def found(rates: dict[int, float], margin: float | str, seed: int = 0, n: int = 
         d: (common + noise()) / 2**0.5 - 2 * norm.ppf(rate) * bonafide for d, rate in rates.items()
     }
     drawn = draw(bonafide, speaker, n=400)
-    resampled = {depth: eer_resamples(bonafide, one, drawn) for depth, one in scores.items()}
+    resampled = {
+        depth: eer_resamples(bonafide, of_depth, drawn) for depth, of_depth in scores.items()
+    }
     return find_depth(
-        "b", "h", {d: eer(bonafide, one) for d, one in scores.items()}, resampled, margin, drawn
+        "b",
+        "h",
+        {d: eer(bonafide, of_depth) for d, of_depth in scores.items()},
+        resampled,
+        margin,
+        drawn,
     )
 
 

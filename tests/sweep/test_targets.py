@@ -45,7 +45,7 @@ def add_targets(table: pd.DataFrame) -> pd.DataFrame:
     age = 20 + 60 * generator.random(len(table))
     return table.assign(
         word=[WORDS[k % 3] for k in i],
-        age=[f"{one:.3f}" for one in age],
+        age=[f"{value:.3f}" for value in age],
         accent=["a", "b"] * (len(i) // 2),
     )
 
@@ -573,7 +573,7 @@ def test_long_names_leave_room_for_what_is_drawn(
         ax = draw(run)
         save_figure(ax, tmp_path / "x.png", dpi=40)
         assert ax.get_position().width > 0.3
-    assert not [one for one in recwarn if "constrained_layout" in str(one.message)]
+    assert not [warning for warning in recwarn if "constrained_layout" in str(warning.message)]
 
 
 def test_many_folds_that_share_people_are_said_in_few_lines(folder: Path, tmp_path: Path) -> None:
@@ -617,7 +617,7 @@ def test_what_is_measured_in_the_audio_is_read(tmp_path: Path) -> None:
 
     def with_loudness(table: pd.DataFrame) -> pd.DataFrame:
         return table.assign(
-            loudness=[f"{one:.4f}" for one in generator.uniform(-40, -10, len(table))]
+            loudness=[f"{value:.4f}" for value in generator.uniform(-40, -10, len(table))]
         )
 
     def loud(table: pd.DataFrame) -> np.ndarray:

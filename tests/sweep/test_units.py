@@ -180,7 +180,7 @@ def test_a_control_task_tells_what_a_probe_learns_by_heart(
         )
         assert (run.rows("control-task", "dev")["value"].notna()).all()
         assert "control task (a random label a type" in str(
-            [one.get_label() for one in layer_curve(run).get_lines()]
+            [line.get_label() for line in layer_curve(run).get_lines()]
         )
         assert layer_table(run).loc["1", "control task"] == pytest.approx(100 * control[1])
         more = run.rows("selectivity").set_index("layer").loc[1]

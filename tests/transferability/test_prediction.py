@@ -51,8 +51,8 @@ def test_several_backbones_are_ranked_too(planted: list[tuple[Cache, Run]]) -> N
     scores = transfer_scores([cache for cache, _ in planted])
     runs = [run for _, run in planted]
     found = predicts(runs, scores, permutations=200)
-    one = predicts(runs[0], scores.loc[scores.index.get_level_values(0)[0]], permutations=200)
-    assert one["kendall"].tolist() == found["kendall"].tolist()[: len(one)]
+    alone = predicts(runs[0], scores.loc[scores.index.get_level_values(0)[0]], permutations=200)
+    assert alone["kendall"].tolist() == found["kendall"].tolist()[: len(alone)]
     assert set(found["over"]) == {*scores.index.get_level_values(0), "all layers", "best layers"}
     assert found.set_index(["over", "score"]).loc[("all layers", "gbc"), "n"] == 18
     with pytest.raises(ProbeError, match="made from cache"):
@@ -131,7 +131,7 @@ def test_the_metric_of_the_target_is_predicted_and_another_target_is_refused(
     )
     assert row["kendall"] > 0.5
     ax = transfer_curve(run, scores)
-    shown = next(one for one in ax.figure.axes if one is not ax)
+    shown = next(axes for axes in ax.figure.axes if axes is not ax)
     assert shown.get_ylabel() == "balanced accuracy on eval (%); band: 95 %"
     assert not shown.yaxis_inverted()
     with pytest.raises(ProbeError, match=r"is word, the scores are of label.* by target=word"):

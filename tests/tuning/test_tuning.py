@@ -207,7 +207,7 @@ def test_only_what_is_asked_for_learns(
     assert all("layers." in name for name in changed)
     if train.startswith("lora"):
         ends = {name.split(".", 3)[3].removesuffix(".weight") for name in changed}
-        projections = {f"attention.{one}_proj" for one in ("q", "k", "v", "out")}
+        projections = {f"attention.{name}_proj" for name in ("q", "k", "v", "out")}
         assert ends == projections | {
             "feed_forward.intermediate_dense",
             "feed_forward.output_dense",
