@@ -73,7 +73,8 @@ def transfer_scores(
     Returns:
         (layers x scores), higher is better, and beside TransRate `transrate_shuffled`, that of
         shuffled labels (its classes are weighted by their size, each centred by its own mean); for
-        several caches indexed by backbone and layer. GBC is that of the first 64 principal
+        several caches indexed by backbone and layer, the folder behind backbones that are there
+        twice. GBC is that of the first 64 principal
         components.
 
     Raises:
@@ -125,7 +126,7 @@ def transfer_scores(
         )
     names = [f"{c.about.get('backbone')}" for c in caches]
     names = [
-        name if names.count(name) == 1 else f"{name} ({c.id})"
+        name if names.count(name) == 1 else f"{name} ({c.folder})"
         for name, c in zip(names, caches, strict=True)
     ]
     table = pd.concat(tables, keys=names, names=["backbone"]) if several else tables[0]

@@ -61,6 +61,20 @@ def test_several_backbones_are_ranked_too(planted: list[tuple[Cache, Run]]) -> N
         predicts(runs[:2], scores)
 
 
+def test_two_corpora_of_one_backbone_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    caches = [Cache(write_cache(tmp_path / f"{seed}.cache", seed=seed)) for seed in (0, 1)]
+    assert caches[0].id == caches[1].id  # of the recipe, which is the same
+    runs = [
+        sweep(cache, tmp_path / f"{seed}.run", OPTIONS, say=lambda text: None)
+        for seed, cache in enumerate(caches)
+    ]
+    scores = transfer_scores(caches, scores=["logme"])
+    names = [f"hand made ({cache.folder})" for cache in caches]
+    assert list(scores.index.unique(0)) == names
+    found = predicts(runs, scores, permutations=100)
+    assert list(found["over"]) == [*names, "all layers"]
+
+
 def test_every_cache_is_checked_before_the_layers_of_any_are_read(tmp_path: Path) -> None:
     first, second = (
         Cache(write_cache(tmp_path / f"{name}.cache", change=change))
