@@ -125,8 +125,8 @@ def whole_rates(
     >>> [float(end) for end in ax.get_ylim()]
     [0.0, 73.0]
     """
-    low = min(float(one.dataLim.y0) for one in (ax, *others))
-    high = max(float(one.dataLim.y1) for one in (ax, *others))
+    low = min(float(each.dataLim.y0) for each in (ax, *others))
+    high = max(float(each.dataLim.y1) for each in (ax, *others))
     if metric is None or metric.name == "eer":
         ax.set_ylim(0, max(least, high + 3))
     elif metric.share:
@@ -147,14 +147,13 @@ def dress(ax: Axes, *others: Axes | None) -> None:
     >>> ax = new_axes()
     >>> dress(ax)
     """
-    all_axes = (
-        figure_of(ax).axes if isinstance(ax, ShownAxes) else [ax, *(one for one in others if one)]
-    )
+    own = isinstance(ax, ShownAxes)
+    all_axes = figure_of(ax).axes if own else [ax, *filter(None, others)]
     look().dress(*all_axes)
-    for one in all_axes if look().width is not None else ():
-        width = width_of(one)
-        height = float(figure_of(one).get_size_inches()[1] * one.get_position().height)
-        for axis, inches in ((one.xaxis, width), (one.yaxis, height)):
+    for each in all_axes if look().width is not None else ():
+        width = width_of(each)
+        height = float(figure_of(each).get_size_inches()[1] * each.get_position().height)
+        for axis, inches in ((each.xaxis, width), (each.yaxis, height)):
             letters = max(12, int(1.15 * inches * 72 / (0.5 * look().font_size)))
             if max(map(len, axis.label.get_text().split("\n"))) > letters:
                 lines = axis.label.get_text().split("\n")

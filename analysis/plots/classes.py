@@ -47,7 +47,7 @@ def class_map(run: str | Path | Run, split: str = "eval", ax: Axes | None = None
     rows = run.rows("by-class", split, run.corpus)
     rows = rows.assign(
         name=[
-            condition_values(one, [run.task.target])[run.task.target] for one in rows["condition"]
+            condition_values(name, [run.task.target])[run.task.target] for name in rows["condition"]
         ]
     )
     table = 100 * rows.pivot(index="name", columns="layer", values="value")

@@ -72,16 +72,16 @@ def det_curves(
     check_few(len(curves) - 1)
     labels = labels or {}
     rates = {name: _rates(trials) for name, trials in curves.items()}
-    labels = {name: labels.get(name, f"{100 * one.eer:.2f} %") for name, one in rates.items()}
-    least = min([0.5, *(one.least for one in rates.values())])
+    labels = {name: labels.get(name, f"{100 * rate.eer:.2f} %") for name, rate in rates.items()}
+    least = min([0.5, *(rate.least for rate in rates.values())])
     of_conditions = [name for name in curves if name != POOLED]
     if len(of_conditions) > MOST_TOGETHER and (ax is None or is_alone(ax)):
         return _in_panels(ax or new_axes(4.8, 8), rates, labels=labels, least=least, title=title)
     ax = ax or new_axes(6, 8)
-    for name, one in rates.items():
+    for name, rate in rates.items():
         place = of_conditions.index(name) if name != POOLED else 0
         called = f"{plain(name)}, {labels[name]}"
-        _draw(ax, one, is_pooled=name == POOLED, place=place, called=called)
+        _draw(ax, rate, is_pooled=name == POOLED, place=place, called=called)
     _frame(ax, least, 0)
     titled(ax, title)
     dress(ax)
@@ -120,13 +120,13 @@ def _rates(trials: pd.DataFrame) -> _Rates:
 
 
 def _draw(
-    ax: Axes, one: _Rates, is_pooled: bool, place: int, called: str, colour: Any = None
+    ax: Axes, rates: _Rates, is_pooled: bool, place: int, called: str, colour: Any = None
 ) -> None:
     """A curve with a mark at its corner nearest to equal rates."""
-    nearest = int(np.argmin(np.abs(one.false_alarm - one.miss)))
+    nearest = int(np.argmin(np.abs(rates.false_alarm - rates.miss)))
     ax.plot(
-        one.false_alarm,
-        one.miss,
+        rates.false_alarm,
+        rates.miss,
         color=colour or (BLACK if is_pooled else NAMED[place % len(NAMED)]),
         ls=DASHES[0] if is_pooled else DASHES[1:][place % len(DASHES[1:])],
         lw=2.2 if is_pooled else 1.4,
@@ -197,9 +197,10 @@ def _curves_of(trials: pd.DataFrame, by: str = "attack", ax: Axes | None = None)
     if by not in trials:
         return det_curves({POOLED: trials}, ax)
     check_few(trials[by].nunique(), by)
-    several = {str(one[by]): chosen for one, chosen in conditions(trials.astype({by: str}), [by])}
+    found = conditions(trials.astype({by: str}), [by])
+    several = {str(condition[by]): chosen for condition, chosen in found}
     return det_curves(
-        {name: one for name, one in several.items() if one["label"].nunique() == 2}, ax
+        {name: chosen for name, chosen in several.items() if chosen["label"].nunique() == 2}, ax
     )
 
 
@@ -232,7 +233,8 @@ def det_curve(
         )
     check_few(trials[by].nunique(), by)
     rates = run.by(by, split).query("layer == @layer").set_index("condition")
-    curves = {str(one[by]): chosen for one, chosen in conditions(trials.astype({by: str}), [by])}
+    found = conditions(trials.astype({by: str}), [by])
+    curves = {str(condition[by]): chosen for condition, chosen in found}
     curves = {name: curves[name] for name in rates.index if name in curves}
     labels = {
         name: f"{row.eer:.1f} % [{row.low:.1f}, {row.high:.1f}]" for name, row in rates.iterrows()

@@ -220,11 +220,11 @@ class Explorer:
             return
         values = tuple(map(str, value)) if name == "conditions" else (str(value),)
         known_values = self.options[name]
-        for one in values:
-            if one not in known_values:
+        for value in values:
+            if value not in known_values:
                 choices = ", ".join(known_values) or f"none, as by={EVERY}"
                 raise ProbeError(
-                    f"{name}={one}: not in {self.run.folder}. Expected one of {choices}"
+                    f"{name}={value}: not in {self.run.folder}. Expected one of {choices}"
                 )
         new: Any = values if name == "conditions" else values[0]
         self.choice = replace(self.choice, **{name: new})

@@ -30,7 +30,7 @@ def legend(ax: Axes, more: Sequence[Patch] = (), **how: Any) -> None:
     ['layer']
     """
     handles, texts = ax.get_legend_handles_labels()
-    handles, texts = [*handles, *more], [*texts, *(str(one.get_label()) for one in more)]
+    handles, texts = [*handles, *more], [*texts, *(str(entry.get_label()) for entry in more)]
     if not handles:
         return
     points = look().legend_pt

@@ -93,7 +93,7 @@ class Look:
             ax.yaxis.label.set_fontsize(self.font_size)
             ax.tick_params(labelsize=self.tick_pt)
             ax.tick_params(which="minor", labelsize=self.note_pt)
-            for line in [one for one in ax.lines if self.is_paper and one not in _thinned]:
+            for line in [drawn for drawn in ax.lines if self.is_paper and drawn not in _thinned]:
                 _thinned.add(line)
                 line.set_linewidth(0.75 * line.get_linewidth())
                 line.set_markersize(0.7 * line.get_markersize())

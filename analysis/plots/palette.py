@@ -34,7 +34,7 @@ def colours_of(names: Iterable[str]) -> dict[str, Any]:
     for name in wanted:
         first = crc32(name.encode()) % len(NAMED)
         places = [(first + step) % len(NAMED) for step in range(len(NAMED))]
-        place = next((one for one in places if one not in taken), first)
+        place = next((free for free in places if free not in taken), first)
         taken.add(place)
         found[name] = NAMED[place]
     return found

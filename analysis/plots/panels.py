@@ -96,8 +96,8 @@ def panels(
     for i in range(1, n):
         found.append(_plain_axes(figure.add_subplot(grid[divmod(i, n_columns)], **shared)))
         found[i].tick_params(labelleft=not same_height or i % n_columns == 0)
-    for one in found[: n - n_columns]:
-        one.tick_params(labelbottom=False)
+    for panel in found[: n - n_columns]:
+        panel.tick_params(labelbottom=False)
     return found, _plain_axes(figure.add_subplot(grid[n_rows, :])) if strip else None
 
 
@@ -156,8 +156,8 @@ def label_outer(drawn_on: Sequence[Axes], across: str, up: str, square: bool = F
     """
     found = list(dict.fromkeys(drawn_on))
     n_columns = columns_of(len(found), float(figure_of(found[0]).get_size_inches()[0]), square)
-    for i, one in enumerate(found):
-        one.set(
+    for i, panel in enumerate(found):
+        panel.set(
             xlabel=across if i >= len(found) - n_columns else "",
             ylabel=up if i % n_columns == 0 else "",
         )

@@ -164,7 +164,7 @@ def caption(ax: Axes) -> str:
     >>> "resamples" in caption(layer_curve("results/demo.run"))
     True
     """
-    return " ".join(CAPTIONS[one] for one in figure_of(ax).findobj(CAPTIONS.__contains__))
+    return " ".join(CAPTIONS[text] for text in figure_of(ax).findobj(CAPTIONS.__contains__))
 
 
 def sentences(parts: Sequence[str]) -> str:

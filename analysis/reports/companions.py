@@ -32,7 +32,10 @@ def sections_of_companions(
     >>> [section.title for section in sections_of_companions(run, found[0])]
     ['What survives noise, codecs and rooms', 'When to stop', 'What attacks do']
     """
-    sections = [SECTIONS[one.kind](load(run.folder, one.about["corpus"]), one) for one in found]
+    sections = [
+        SECTIONS[companion.kind](load(run.folder, companion.about["corpus"]), companion)
+        for companion in found
+    ]
     return [
         *sections,
         *([Section("Left out", [note(line) for line in left_out])] if left_out else []),

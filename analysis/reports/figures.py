@@ -78,7 +78,7 @@ def _in_script(found: list[Series]) -> str:
     """Series as JSON of which nothing ends a script: [[name, what, [[x, y, at, text, [also]],
     ...]], ...].
     """
-    rows = [[one.name, one.what, [_row(value) for value in one.values]] for one in found]
+    rows = [[each.name, each.what, [_row(value) for value in each.values]] for each in found]
     text = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
 

@@ -73,7 +73,7 @@ def page_of(title: str, opening: Sequence[str], sections: Sequence[Section]) -> 
         parts += [f'<nav aria-label="Contents">{_listed(placed)}</nav>']
     parts += [
         f'<p class="note hint" hidden>{HINT}</p>',
-        *(text for one in placed for text in _written(one, 2)),
+        *(text for part in placed for text in _written(part, 2)),
     ]
     body = "\n".join(parts)
     script = (HERE / "page.js").read_text(encoding="utf-8")
@@ -126,14 +126,15 @@ def _numbered(name: str) -> Iterator[str]:
 
 
 def _place(section: Section, names: _Names) -> _Placed:
-    return _Placed(names.of(section.title), section, [_place(one, names) for one in section.under])
+    name = names.of(section.title)  # before those below it
+    return _Placed(name, section, [_place(below, names) for below in section.under])
 
 
 def _listed(placed: Sequence[_Placed]) -> str:
     lines = [
-        f'<li><a href="#{one.name}">{html.escape(one.section.title)}</a>'
-        f"{_listed(one.under) if one.under else ''}</li>"
-        for one in placed
+        f'<li><a href="#{part.name}">{html.escape(part.section.title)}</a>'
+        f"{_listed(part.under) if part.under else ''}</li>"
+        for part in placed
     ]
     return f"<ul>{''.join(lines)}</ul>"
 
@@ -141,8 +142,8 @@ def _listed(placed: Sequence[_Placed]) -> str:
 def _written(placed: _Placed, level: int) -> Iterator[str]:
     yield f'<h{level} id="{placed.name}">{html.escape(placed.section.title)}</h{level}>'
     yield from placed.section.body
-    for one in placed.under:
-        yield from _written(one, level + 1)
+    for part in placed.under:
+        yield from _written(part, level + 1)
 
 
 def _greys(body: str) -> str:

@@ -85,8 +85,8 @@ def _page(
 ) -> str:
     taken, left_out = companions_of(several, beside)
     for line in (
-        *(f"With {one.folder}" for mine in taken for one in mine),
-        *(one for lines in left_out for one in lines),
+        *(f"With {companion.folder}" for mine in taken for companion in mine),
+        *(line for lines in left_out for line in lines),
     ):
         say(line)
     if len(several) == 1:

@@ -287,8 +287,8 @@ def _record(run: Run) -> dict[str, object]:
         if name in ("backbone", "corpus", "random_weights")
     }
     caches = {
-        part: {**one, "folder": PurePath(one["folder"]).name}
-        for part, one in record["caches"].items()
+        part: {**about, "folder": PurePath(about["folder"]).name}
+        for part, about in record["caches"].items()
     }
     unusable = [
         {PurePath(folder).name: reasons} for folder, reasons in record.get("unusable", {}).items()

@@ -69,7 +69,7 @@ def values_of(figure: Figure) -> list[Series]:
     found = []
     for ax in figure.axes:
         if ax.get_label() != "<colorbar>" and ax.axison:
-            meshes = [one for one in ax.collections if isinstance(one, QuadMesh)]
+            meshes = [mesh for mesh in ax.collections if isinstance(mesh, QuadMesh)]
             found += (
                 [series for mesh in meshes for series in _cells(ax, mesh)]
                 if meshes
@@ -85,14 +85,14 @@ def _together(found: Iterator[Series]) -> list[Series]:
         left = []
         for value in series.values:
             of = next(
-                (one for one in kept if series.marks and series.name and _beneath(value, one)), None
+                (old for old in kept if series.marks and series.name and _beneath(value, old)), None
             )
             if of is None:
                 left.append(value)
             else:
                 values = [
-                    replace(one, also=(*one.also, series.name)) if _same(one, value) else one
-                    for one in of.values
+                    replace(old, also=(*old.also, series.name)) if _same(old, value) else old
+                    for old in of.values
                 ]
                 kept[kept.index(of)] = replace(of, values=tuple(values))
         kept.append(replace(series, values=tuple(left)))
@@ -100,7 +100,7 @@ def _together(found: Iterator[Series]) -> list[Series]:
 
 
 def _beneath(value: Value, series: Series) -> bool:
-    return any(_same(one, value) for one in series.values)
+    return any(_same(known, value) for known in series.values)
 
 
 def _same(one: Value, other: Value) -> bool:
@@ -112,7 +112,7 @@ def _drawn(ax: Axes) -> Iterator[Series]:
     if not reads_plainly(ax.yaxis):
         return
     what = measured(ax.get_ylabel())
-    error_bars = [one for one in ax.containers if isinstance(one, ErrorbarContainer)]
+    error_bars = [bars for bars in ax.containers if isinstance(bars, ErrorbarContainer)]
     bar_of = {bar.lines[0]: bar for bar in error_bars if bar.lines[0]}
     caps = {cap for bar in error_bars for cap in bar.lines[1]}
     for line in ax.get_lines():
@@ -163,11 +163,11 @@ def _dots(ax: Axes, dots: PathCollection, what: str) -> Iterator[Series]:
     rows = {
         key_of(text.xy[1]): text_of(text.get_text()) for text in ax.texts if hasattr(text, "xy")
     }
-    lines = [one for one in ax.collections if isinstance(one, LineCollection)]
+    lines = [drawn for drawn in ax.collections if isinstance(drawn, LineCollection)]
     ends = {
         key_of(part[0][1]): (part[0][0], part[-1][0])
-        for one in lines
-        for part in one.get_segments()
+        for drawn in lines
+        for part in drawn.get_segments()
         if len(part)
     }
     for point in points:

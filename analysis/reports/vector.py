@@ -33,9 +33,9 @@ def vector_of(ax: Axes) -> ET.Element:
     True
     """
     for each in figure_of(ax).axes:
-        meshes = [one for one in each.collections if isinstance(one, QuadMesh)]
+        meshes = [mesh for mesh in each.collections if isinstance(mesh, QuadMesh)]
         on_cells = (
-            [one for one in each.texts if getattr(one, "xycoords", "data") == "data"]
+            [text for text in each.texts if getattr(text, "xycoords", "data") == "data"]
             if meshes
             else []
         )
@@ -94,16 +94,17 @@ def _name(root: ET.Element, prefix: str) -> None:
     """Let what is referred to have a name of its own in the page, and nothing else a name."""
     link = f"{{{XLINK}}}href"
     used = set(re.findall(r"url\(#([^)]+)\)", ET.tostring(root, encoding="unicode")))
-    used |= {one.get(link, "")[1:] for one in root.iter() if one.get(link, "").startswith("#")}
-    for one in root.iter():
-        name = one.attrib.pop("id", None)
+    links = [element.get(link, "") for element in root.iter()]
+    used |= {text[1:] for text in links if text.startswith("#")}
+    for element in root.iter():
+        name = element.attrib.pop("id", None)
         if name in used:
-            one.set("id", f"{prefix}{name}")
-        for key, value in one.attrib.items():
+            element.set("id", f"{prefix}{name}")
+        for key, value in element.attrib.items():
             if key == link and value.startswith("#"):
-                one.set(key, f"#{prefix}{value[1:]}")
+                element.set(key, f"#{prefix}{value[1:]}")
             elif "url(#" in value:
-                one.set(key, value.replace("url(#", f"url(#{prefix}"))
+                element.set(key, value.replace("url(#", f"url(#{prefix}"))
 
 
 def _shorter(found: re.Match[str]) -> str:
