@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.inspection.utterance import Inspection
-from analysis.plots.axes import ShownAxes, dress, new_axes, plain, width_of
+from analysis.plots.axes import ShownAxes, dress, new_axes, plain, width_of, write_title
 from analysis.plots.look import look
 from analysis.plots.style import small_print, titled
 from probing.audio import SAMPLING_RATE
@@ -48,8 +48,8 @@ def activation_picture(found: Inspection, axes: Sequence[Axes] | None = None) ->
     _draw_spectrogram(spectrogram, found)
     activation_curve(found, activation)
     wave.set_xlim(activation.get_xlim())
-    wave.set_title(activation.get_title(loc="left"), loc="left", fontsize=look().title_pt)
-    activation.set_title("", loc="left")
+    write_title(wave, activation.get_title(loc="left"), fontsize=look().title_pt)
+    write_title(activation, "")
     return [wave, spectrogram, activation]
 
 
@@ -97,12 +97,8 @@ def activation_curve(found: Inspection, ax: Axes | None = None) -> Axes:
     label = f" ({found.label})" if found.label else ""
     title = f"{found.utterance}{label}: {found.head} on {found.backbone}"
     titled(ax, title)
-    ax.set_title(
-        ax.get_title(loc="left"),
-        loc="left",
-        fontsize=look().title_pt,
-        pad=18 if width_of(ax) > 4 else 26,
-    )
+    pad = 18 if width_of(ax) > 4 else 26
+    write_title(ax, ax.get_title(loc="left"), fontsize=look().title_pt, pad=pad)
     trained = (
         f"trained on {found.corpus}, cache {found.cache}"
         if found.corpus

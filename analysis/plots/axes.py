@@ -141,6 +141,21 @@ def whole_rates(
         ax.set_ylim(low - room if low < 0 else min(low, 0), high + room)
 
 
+def write_title(ax: Axes, text: str, **how: Any) -> None:
+    """Write a title at the left, on the upper edge of axes.
+
+    In a figure of ours no tick is in its way; left to itself matplotlib measures them all at every
+    drawing to see that, a sixth of the time of a drawing.
+
+    >>> ax = new_axes()
+    >>> write_title(ax, "EER by layer", fontsize=9)
+    >>> ax.get_title(loc="left")
+    'EER by layer'
+    """
+    ours = isinstance(figure_of(ax).axes[0], ShownAxes)
+    ax.set_title(text, loc="left", y=1.0 if ours else None, **how)
+
+
 def dress(ax: Axes, *others: Axes | None) -> None:
     """Give axes the sizes of `analysis.style`, and all others of their figure too.
 

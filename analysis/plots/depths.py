@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from analysis.plots.axes import new_axes, plain, whole_numbers, whole_rates, width_of
+from analysis.plots.axes import new_axes, plain, whole_numbers, whole_rates, width_of, write_title
 from analysis.plots.layers import Some
 from analysis.plots.legends import legend
 from analysis.plots.look import look
@@ -204,7 +204,7 @@ def _draw_costs(strip: Axes, run: LoadedRun, relative: bool, about: str) -> None
     if not relative:
         whole_numbers(strip)
     text = "share of the backbone's multiply-accumulates"
-    strip.set_title(text, loc="left", fontsize=look().legend_pt, pad=3)
+    write_title(strip, text, fontsize=look().legend_pt, pad=3)
     strip.grid(visible=False, axis="x")
 
 

@@ -24,6 +24,7 @@ from analysis.plots.axes import (
     plain,
     short,
     width_of,
+    write_title,
 )
 from analysis.plots.conditions import too_few_of
 from analysis.plots.legends import legend
@@ -168,7 +169,7 @@ def _in_panels(
         _frame(panel, least, few_ticks)
         letters = width_of(panel) * 72 / (0.56 * look().legend_pt)
         rate = labels[name] if len(labels[name]) < letters else labels[name].replace(" [", "\n[")
-        panel.set_title(f"{short(name)}\n{rate}", loc="left", fontsize=look().legend_pt, pad=3)
+        write_title(panel, f"{short(name)}\n{rate}", fontsize=look().legend_pt, pad=3)
     label_outer(drawn_on, "false alarms (%)", "misses (%)", square=True)
     dress(ax)
     handles = [

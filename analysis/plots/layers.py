@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from analysis.plots.axes import GREY, new_axes, plain, whole_numbers, whole_rates
+from analysis.plots.axes import GREY, new_axes, plain, whole_numbers, whole_rates, write_title
 from analysis.plots.legends import legend
 from analysis.plots.look import look
 from analysis.plots.palette import colours_of, marker_of
@@ -208,9 +208,8 @@ def _draw_excess(ax: Axes, run: LoadedRun, about: str, colour: Any) -> Axes | No
     metric = run.metric
     worse = "less" if metric.higher_is_better else "more"
     below.set(xlabel=about, ylabel=f"{metric.step or metric.called} {worse}\nthan layer {chosen}")
-    below.set_title(
-        "paired, 95 % interval, all layers at once", loc="left", fontsize=look().legend_pt, pad=3
-    )
+    text = "paired, 95 % interval, all layers at once"
+    write_title(below, text, fontsize=look().legend_pt, pad=3)
     return below
 
 

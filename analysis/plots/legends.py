@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from analysis.plots.axes import ShownAxes, width_of
+from analysis.plots.axes import ShownAxes, width_of, write_title
 from analysis.plots.look import look
 from analysis.plots.saving import figure_of
 
@@ -56,7 +56,7 @@ def legend(ax: Axes, more: Sequence[Patch] = (), **how: Any) -> None:
     )
     n_lines += bool(shown.get_title().get_text())
     pad = 6 + 1.4 * points * n_lines
-    ax.set_title(ax.get_title(loc="left"), loc="left", fontsize=look().title_pt, pad=pad)
+    write_title(ax, ax.get_title(loc="left"), fontsize=look().title_pt, pad=pad)
     # so narrow that the legend would take the room of data
     if look().width is not None and isinstance(ax, ShownAxes):
         figure = figure_of(ax)

@@ -10,7 +10,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from analysis.plots.axes import NARROW, ShownAxes, dress, plain, width_of
+from analysis.plots.axes import NARROW, ShownAxes, dress, plain, width_of, write_title
 from analysis.plots.legends import columns_for, entries
 from analysis.plots.look import SCREEN_PT, look
 from analysis.plots.saving import figure_of
@@ -141,7 +141,7 @@ def panel_title(panel: Axes, text: str, more: str = "", colour: Any = "black") -
         last_line = lines.rpartition("\n")[2]
         join = ", " if len(last_line + more) + 2 <= letters else "\n"
         title = f"{lines}{join}{more}" if more else lines
-    panel.set_title(plain(title), loc="left", fontsize=points, color=colour, pad=3)
+    write_title(panel, plain(title), fontsize=points, color=colour, pad=3)
 
 
 def label_outer(drawn_on: Sequence[Axes], across: str, up: str, square: bool = False) -> None:

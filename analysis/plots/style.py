@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
-from analysis.plots.axes import dress, plain, width_of
+from analysis.plots.axes import dress, plain, width_of, write_title
 from analysis.plots.axes import new_axes as new_axes
 from analysis.plots.look import look
 from analysis.plots.saving import FIGURES as FIGURES
@@ -74,13 +74,9 @@ def titled(ax: Axes, text: str) -> str:
     """
     wanted = text if look().title is None else look().title or ""
     points = look().title_pt
-    ax.set_title(
-        plain(
-            textwrap.fill(wanted, max(20, int(121 / points * width_of(ax))), break_on_hyphens=False)
-        ),
-        loc="left",
-        fontsize=points,
-    )
+    letters = max(20, int(121 / points * width_of(ax)))
+    lines = textwrap.fill(wanted, letters, break_on_hyphens=False)
+    write_title(ax, plain(lines), fontsize=points)
     return text
 
 
