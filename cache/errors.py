@@ -33,8 +33,17 @@ def quoted(*words: object) -> str:
 
     >>> quoted("my cache", 3)
     "'my cache' 3"
+    >>> print(quoted("split == 'dev'"))
+    "split == 'dev'"
     """
-    return shlex.join(map(str, words))
+    return " ".join(map(_quoted, map(str, words)))
+
+
+def _quoted(word: str) -> str:
+    """A word as a shell takes it, without a break at each apostrophe if that can be."""
+    if "'" in word and not set('"$`\\!') & set(word):
+        return f'"{word}"'
+    return shlex.quote(word)
 
 
 def as_keyword(name: str, value: str | None) -> str:

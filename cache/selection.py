@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cache.errors import ProbeError
+from cache.errors import ProbeError, argument
 
 Where = str | Mapping[str, Any] | Callable[[pd.DataFrame], Any] | Sequence[bool] | None
 
@@ -36,7 +36,8 @@ def selected(table: pd.DataFrame, where: Where) -> pd.DataFrame:
                 mask &= table[column].isin(values).to_numpy()
             return table[mask]
     except Exception as error:  # an expression of pandas can fail in any way
-        raise ProbeError(f"where={where!r}: {error}. Columns: {', '.join(table.columns)}") from None
+        found = argument("where", where) if isinstance(where, str) else f"where={where!r}"
+        raise ProbeError(f"{found}: {error}. Columns: {', '.join(table.columns)}") from None
     mask = np.asarray(where(table) if callable(where) else where)
     if mask.dtype != bool or mask.shape != (len(table),):
         raise ProbeError(f"where gives {mask.dtype} {mask.shape}, expected bool ({len(table)},)")
