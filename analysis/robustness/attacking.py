@@ -27,19 +27,16 @@ from analysis.robustness.attack_table import AttackTable
 from analysis.robustness.figures import CLEAN
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import Runs
-from cache import ProbeError
-from cache.errors import argument
 from probing.augmentation.smoothing import Smoothing
 from probing.extraction import Machine
 from probing.extraction.states import batches
 from probing.labels import BONAFIDE
 from probing.progress import progress_line
-from probing.robustness.attacked import attacked_heads
+from probing.robustness.attacked import heads_of_runs
 from probing.robustness.attacks import (
     Attack,
     AttackOptions,
     Slopes,
-    check_adaptive,
     over_copies,
     perturb,
     snr_db,
@@ -132,8 +129,7 @@ def attack_run(
     machine = machine or Machine()
     smoothing = smoothing or Smoothing()
     runs = [run, *against]
-    _check(runs, options, smoothing)
-    heads = [attacked_heads(run, options.layers, options.head) for run in runs]
+    heads = heads_of_runs(runs, options, smoothing)
     trials = drawn_trials(runs, options.clips, options.seed)
     judges = [
         Judge(run, [choose_head(run, name=about.name).head for about in known], machine)
@@ -180,16 +176,6 @@ def attack_run(
         cost=seconds[1] / seconds[0] if smoothing else None,
         kept=kept,
     )
-
-
-def _check(runs: Sequence[LoadedRun], options: AttackOptions, smoothing: Smoothing) -> None:
-    """Refuse adaptive attacks on nothing, and a run that is there twice."""
-    check_adaptive(options, smoothing)
-    folders = [run.folder.resolve() for run in runs]
-    if len(set(folders)) < len(folders):
-        raise ProbeError(
-            f"{argument('against', runs[-1].folder)}: a run is there twice. Name each once"
-        )
 
 
 def _clean_scores(

@@ -5,10 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cache.errors import OptionError
+from probing.augmentation.smoothing import Smoothing
 from probing.options import write_whole
-from probing.robustness.attacks import WORDS
+from probing.robustness.attacks import WORDS, AttackOptions, check_adaptive
 from probing.runs import Run
 from probing.serving.candidates import Candidate, candidate, known_heads
+
+
+def heads_of_runs(
+    runs: Sequence[Run], options: AttackOptions, smoothing: Smoothing
+) -> list[list[Candidate]]:
+    """The probes and heads of each run: those of the first are attacked, and all judge.
+
+    Raises:
+        ProbeError: as `attacked_heads`; or a run is there twice, or attacks are adaptive to noised
+            copies of which there are none.
+
+    >>> found = heads_of_runs([Run("results/demo.run")], AttackOptions(layers="1"), Smoothing())
+    >>> [one.name for one in found[0]]
+    ['linear-layer-01']
+    """
+    check_adaptive(options, smoothing)
+    folders = [one.folder.resolve() for one in runs]
+    twice = next((one for one in runs if folders.count(one.folder.resolve()) > 1), None)
+    if twice is not None:
+        raise OptionError("against", twice.folder, "is there twice. Name each run once")
+    return [attacked_heads(one, options.layers, options.head) for one in runs]
 
 
 def attacked_heads(run: Run, layers: str, head: str | None = None) -> list[Candidate]:

@@ -10,7 +10,7 @@ and clips are 16-bit samples before and after, as in a file.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ METHODS = ("fgsm", "pgd")
 WORDS = ("first", "middle", "last")  # of layers
 REACH = 2.5  # all steps together go so many eps far, as in Madry et al.
 PLACE = 1  # of the generator, among those of an utterance
+STEPS = replace(
+    WHOLE, expected=f"expected whole numbers, 1 to {HIGHEST}, steps of 16-bit samples, as 8,16"
+)
 
 Pcm = NDArray[np.int16]
 Slopes = Callable[[Sequence[Waveform]], Sequence[NDArray[np.floating]]]
@@ -78,7 +81,7 @@ class AttackOptions:
         (),
         "Most that a sample is changed by, in steps of 16-bit samples.",
         metavar="LIST",
-        syntax=WHOLE,
+        syntax=STEPS,
         text="8,16",
     )
     steps: int = option(10, "Steps of PGD.", minimum=1)
