@@ -20,6 +20,8 @@ from analysis.runs.loading import Runs, load_many
 from analysis.runs.paired import paired, ranked
 from analysis.runs.protocols import LINEAR, check_comparable
 from cache import ProbeError
+from cache.errors import OptionError
+from probing.options import nearest
 from probing.runs import Run
 from probing.targets.metrics import Metric
 
@@ -237,7 +239,8 @@ def compare(
         seed: of the bootstrap; likewise.
 
     Raises:
-        ProbeError: fewer than two runs, or runs whose corpora or protocols differ, with the reason.
+        ProbeError: fewer than two runs, a head that one of them does not have, or runs whose
+            corpora or protocols differ, with the reason.
 
     >>> found = compare(["results/demo.run", "results/random.run"])
     >>> sorted(found.table.columns)[:4], len(found.pairs)
@@ -249,6 +252,7 @@ def compare(
             f"{len(runs)} run: expected two or more to compare. "
             "Sweep another backbone on the same corpus"
         )
+    _check_head(runs, head)
     for run in runs[1:]:
         check_comparable(runs[0], run, head)
     options = runs[0].record.options
@@ -267,6 +271,24 @@ def compare(
     names = [str(name) for name in table.index]
     pairs = paired(names, runs, rates=rates, resampled=resampled, drawn=drawn)
     return Comparison(runs, head, table=table, pairs=pairs, resamples=resamples)
+
+
+def _check_head(runs: Runs, head: str) -> None:
+    """Refuse a head that a run has not at full depth, and name those that all have."""
+    known = [_heads(run) for run in runs]
+    for run, heads in zip(runs, known, strict=True):
+        if head not in heads:
+            shared = [one for one in known[0] if all(one in others for others in known)]
+            lacking = f"{run.folder} has no such head at full depth{nearest(head, shared) or '.'}"
+            there = f"All of these runs have: {', '.join(shared)}"
+            raise OptionError("head", head, f"{lacking} {there}")
+
+
+def _heads(run: LoadedRun) -> list[str]:
+    """What a run can be compared by: its probes, and the heads that it has scores of."""
+    end = f"-depth-{run.n_blocks:02d}."
+    files = (run.folder / "scores").glob(f"*{end}*")
+    return [LINEAR, *sorted({path.name.partition(end)[0] for path in files})]
 
 
 def _is_tie(first: float, second: float) -> bool:

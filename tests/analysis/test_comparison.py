@@ -82,8 +82,10 @@ def test_a_backbone_is_not_shown_to_be_better_than_itself(run: Run) -> None:
 def test_heads_are_compared_at_full_depth(made: tuple[Run, Run]) -> None:
     found = analysis.compare(made, head="mean+linear", resamples=100)
     assert "full depth (mean+linear)" in found.sentence
-    with pytest.raises(ProbeError, match="no such scores"):
-        analysis.compare(made, head="sls+linear")
+    shared = r"All of these runs have: linear, .*mean\+linear"
+    refused = rf"head=man\+linear: .* has no such head at full depth\. Did you mean .*{shared}"
+    with pytest.raises(ProbeError, match=refused):
+        analysis.compare(made, head="man+linear")
 
 
 @pytest.mark.parametrize(
