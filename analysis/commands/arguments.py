@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from analysis.commands.completion import corpora, devices
+from analysis.commands.completion import corpora, corpora_of_run, devices
 from probing.devices import HELP as DEVICE_HELP
 
 DEMO_CACHE = Path("results/demo.cache")
@@ -42,7 +42,7 @@ Wait = Annotated[
 ]
 CorpusName = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help=CORPUS_NAME_HELP),
+    typer.Option(metavar="NAME", autocompletion=corpora_of_run, help=CORPUS_NAME_HELP),
 ]
 
 RunFolders = Annotated[
@@ -77,6 +77,6 @@ Pictured = Annotated[
         "--out",
         "-o",
         metavar="FILE",
-        help="Picture (.png, .svg, .pdf) or table (.csv, .parquet); - is csv.",
+        help="Picture (.png, .svg, .pdf) or table (.csv, .parquet, .tex, .md); - is csv.",
     ),
 ]

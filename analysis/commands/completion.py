@@ -7,6 +7,7 @@ Where nothing is offered, the shell completes names of files.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterable
 from itertools import product
@@ -67,12 +68,25 @@ def corpora(incomplete: str) -> list[str]:
 
 def heads_of_run(incomplete: str) -> list[str]:
     """Complete the heads of the run that is on the command line, and their kinds."""
-    # of the words, since a line that ends in an option without its value is not parsed
-    words = (os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")).split()
-    folder = next((Path(word) for word in words if (Path(word) / "heads").is_dir()), Path())
-    names = sorted(path.stem for path in folder.glob("heads/*-depth-*.safetensors"))
+    names = sorted(path.stem for path in _typed("heads").glob("*-depth-*.safetensors"))
     kinds = dict.fromkeys(name.rpartition("-depth-")[0] for name in names)
     return [name for name in ["linear", *kinds, *names] if name.startswith(incomplete)]
+
+
+def corpora_of_run(incomplete: str) -> list[str]:
+    """Complete the corpora that the run on the command line was evaluated on."""
+    try:
+        names = json.loads(_typed("run.json").read_bytes())["corpora"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return []
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _typed(part: str) -> Path:
+    """A part of the first folder on the command line that has one of this name."""
+    # of the words, since a line that ends in an option without its value is not parsed
+    words = (os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")).split()
+    return next((Path(word, part) for word in words if Path(word, part).exists()), Path(part))
 
 
 devices = among(["auto", "cpu", "cuda", "mps"])
@@ -91,4 +105,6 @@ def completion_of(name: str, option: Option) -> Callable[[str], list[str]] | Non
     """What completes an option that a dataclass declares."""
     if option.choices:
         return among(filter(None, option.choices))
+    if name == "corpus" and option.metavar == "NAME":  # one of those of a run
+        return corpora_of_run
     return NAMED.get(name)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from analysis.commands.arguments import AudioRoot
+from analysis.commands.files import check_given_folder
 from analysis.commands.interruption import InterruptibleGroup
 from analysis.commands.printing import out, print_counts
 from probing.progress import progress_line, several
@@ -61,6 +62,7 @@ def check(
     probe corpus check asvspoof2019-la:/data/la
     probe corpus check my/manifest.csv --audio
     """
+    check_given_folder(audio_root, "audio_root")
     checking = import_module("probing.corpora.check")
     found = checking.check_corpus(spec, audio_root=audio_root)
     faults = list(found.faults)

@@ -61,6 +61,20 @@ def check_file(file: Path, name: str = "out") -> None:
     check_outside(file, name)
 
 
+def check_given(path: Path | None, name: str) -> None:
+    """Refuse a file to be read that is not there, or is a folder; `name` is the option's."""
+    if path is not None and path.is_dir():
+        raise OptionError(name, path, "is a folder. Name a file")
+    if path is not None and not path.exists():
+        raise OptionError(name, path, "no such file. Name a file that is there")
+
+
+def check_given_folder(folder: Path | None, name: str) -> None:
+    """Refuse a folder to be read that is not there, or is a file; `name` is the option's."""
+    if folder is not None and not folder.is_dir():
+        raise OptionError(name, folder, "no such folder. Name one that is there")
+
+
 def check_not_given(path: Path, name: str) -> None:
     """Refuse an output over a file that the same command names elsewhere, to be read or written.
 

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from analysis.commands.arguments import RunFolders
-from analysis.commands.files import is_output, written_out
+from analysis.commands.arguments import (
+    RunFolders,
+)
+from analysis.commands.files import check_given_folder, is_output, written_out
 from analysis.commands.printing import out
 from analysis.runs.kinds import expect_runs
-from cache.errors import OptionError
 from probing.progress import console, status_line
 
 PAGES = (".html", ".htm")
@@ -60,9 +61,12 @@ def report(
     """
     with written_out(file, "report.html", PAGES) as place, status_line("Writing the report"):
         expect_runs(runs)
-        _check_there(beside or ())
-        page = import_module("analysis.reports.report").save_report(
-            runs[0] if len(runs) == 1 else runs,
+        for folder in beside or ():
+            check_given_folder(folder, "beside")
+        save_report = import_module("analysis.reports.report").save_report
+        chosen = runs[0] if len(runs) == 1 else runs
+        page = save_report(
+            chosen,
             place,
             measures=measures,
             beside=beside or (),
