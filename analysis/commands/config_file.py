@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from analysis.commands.suggestions import expected_value
+from analysis.commands.typed import of_file
 from cache.errors import ProbeError
 from probing.options import nearest
 
@@ -42,19 +43,32 @@ def with_config(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function as a command that takes `--config FILE` too."""
 
     @wraps(function)
-    def command(**typed: Any) -> Any:
+    def command(context: typer.Context, **typed: Any) -> Any:
         typed.pop("config")  # which has done its work
-        return function(**typed)
+        with of_file(name for name in typed if _is_of_file(context, name)):
+            return function(**typed)
 
     before = inspect.signature(function, eval_str=True)
-    added = inspect.Parameter(
-        "config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ConfigFile
-    )
+    added = {
+        "config": inspect.Parameter(
+            "config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ConfigFile
+        ),
+        "context": inspect.Parameter(
+            "context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context
+        ),
+    }
     command.__signature__ = before.replace(  # type: ignore[attr-defined]
-        parameters=[*before.parameters.values(), added]
+        parameters=[*before.parameters.values(), *added.values()]
     )
-    command.__annotations__ = {**function.__annotations__, "config": ConfigFile}
+    notes = {name: parameter.annotation for name, parameter in added.items()}
+    command.__annotations__ = {**function.__annotations__, **notes}
     return command
+
+
+def _is_of_file(context: typer.Context, name: str) -> bool:
+    """Whether a parameter has the value that a file gave, a default that wins over ours."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "DEFAULT_MAP"
 
 
 def read_config(path: Path) -> dict[str, Any]:

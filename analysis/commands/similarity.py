@@ -13,6 +13,7 @@ from analysis.commands.features import Features
 from analysis.commands.files import PICTURES, TABLES, check_suffix, is_output, save
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import print_frame
+from analysis.commands.typed import refuse_idle, same_file
 from analysis.runs.kinds import CACHE, expect
 from cache.errors import OptionError, ProbeError, argument
 from probing.options import check, option
@@ -44,18 +45,42 @@ class Measure:
         metavar="LIST",
     )
     variance: float = option(
-        0.99, "For pwcca: share of each layer's variance to keep; 1 needs many utterances."
+        1.0, "For pwcca: share of each layer's variance to keep; 1 needs many utterances."
     )
 
     def __post_init__(self) -> None:
         check(self)
         if not 0 < self.variance <= 1:
             raise OptionError("variance", self.variance, "expected a share above 0 and up to 1")
-        named = filter(None, (self.target or "").split(","))
-        unknown = [name for name in named if name not in TARGETS and not name.isdigit()]
-        if unknown:
-            expected = f"expected {', '.join(TARGETS)}, or numbers of layers"
-            raise OptionError("target", self.target, f"{unknown[0]}: {expected}")
+        for name in self.targets or ("",):
+            if name not in TARGETS and not name.isdigit():
+                which = f"{name}: " if len(self.targets) > 1 else ""
+                expected = f"expected {', '.join(TARGETS)}, or numbers of layers"
+                raise OptionError("target", self.target, f"{which}{expected}")
+        if self.measure != "cca":
+            refuse_idle("target", self.target, f"is for {argument('measure', 'cca')}")
+        if self.measure != "pwcca" and self.variance != 1:
+            refuse_idle("variance", self.variance, f"is for {argument('measure', 'pwcca')}")
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What layers are correlated with."""
+        return tuple(name for name in (self.target or DEFAULT_TARGETS).split(",") if name)
+
+    def check_cache(self, cache: "Cache", audio_root: Path | None) -> None:
+        """Refuse typed targets that the cache does not have, and a folder that is not its audio's.
+
+        A target of the default that it does not have is left out.
+        """
+        reads_audio = self.measure == "cca" and "mel" in self.targets
+        if not reads_audio:
+            refuse_idle("audio_root", audio_root, "is for the target mel, which reads the audio")
+        elif self.target is not None or audio_root is not None:
+            import_module("probing.corpora.cached").audio_of(cache, audio_root)
+        for name in self.targets if self.measure == "cca" else ():
+            if name.isdigit() and int(name) not in cache.layers:
+                there = f"has layers {cache.layers[0]}..{cache.layers[-1]}"
+                raise OptionError("target", self.target, f"{cache.folder} {there}, not {name}")
 
 
 @with_options
@@ -80,13 +105,16 @@ def similarity(
     """
     check_suffix(file, (*PICTURES, *TABLES))
     _check_caches(caches, how.measure)
+    if how.measure == "pwcca":
+        refuse_idle("seed", seed or None, "is of what cka and cca draw")
     from cache import Cache
 
     opened = [Cache(folder) for folder in caches]
+    how.check_cache(opened[0], audio_root)
     read = asdict(features)
     if how.measure == "cca":
         more = {"audio_root": audio_root, "seed": seed}
-        _show_targets(file, _with_targets(opened[0], how.target, read | more))
+        _show_targets(file, _with_targets(opened[0], how, read | more))
         return
     module = import_module("analysis.similarity")
     read["other"] = opened[1] if len(opened) > 1 else None
@@ -104,29 +132,33 @@ def _check_caches(caches: Sequence[Path], measure: str) -> None:
         raise ProbeError(f"{len(caches)} caches: {argument('measure', measure)} takes {most}")
     for folder in caches:
         expect(folder, CACHE)
+    if len(caches) > 1 and same_file(*caches):
+        advice = "Name it once to compare its layers with each other, or name another"
+        raise ProbeError(f"{caches[1]}: is there twice. {advice}")
 
 
 def _with_targets(
-    cache: "Cache", target: str | None, read: Mapping[str, Any]
+    cache: "Cache", how: Measure, read: Mapping[str, Any]
 ) -> "dict[str, pd.DataFrame]":
     """CCA of each layer with each target by name; a target that was not typed may be left out."""
     found = {}
-    for name in (target or DEFAULT_TARGETS).split(","):
-        if not name:
-            continue
-        label, wanted = (f"layer {name}", int(name)) if name.isdigit() else (name, name)
+    labels = {name: f"layer {name}" if name.isdigit() else name for name in how.targets}
+    for name in sorted(labels, key=lambda name: name != "mel"):  # a file of audio may be missing
+        wanted = int(name) if name.isdigit() else name
         try:
-            found[label] = import_module("analysis.similarity").cca_with(cache, wanted, **read)
+            table = import_module("analysis.similarity").cca_with(cache, wanted, **read)
         except ProbeError as error:
-            if target is not None:  # it was typed
+            if how.target is not None:  # it was typed
                 raise
-            console.print(f"Without {label}: {error}", markup=False)
+            console.print(f"Without {labels[name]}: {error}", markup=False)
+        else:
+            found[labels[name]] = table
     if not found:
         raise ProbeError(
             f"{cache.folder}: none of {DEFAULT_TARGETS} can be "
             f"measured. Name others with {argument('target')}"
         )
-    return found
+    return {label: found[label] for label in labels.values() if label in found}
 
 
 def _show_targets(file: Path, cca: "dict[str, pd.DataFrame]") -> None:

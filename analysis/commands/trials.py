@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.commands.arguments import AUDIO_ROOT_HELP
+from analysis.commands.files import check_given
+from analysis.commands.typed import refuse_idle
 from analysis.runs.kinds import expect_file
-from cache.errors import OptionError, ProbeError, argument
+from cache.errors import ProbeError, argument
 from probing.drawn import BootstrapOptions
 from probing.options import option
 from probing.progress import console
@@ -54,13 +56,34 @@ class TrialFiles:
     audio_root: Path | None = option(None, AUDIO_ROOT_HELP, is_path=True)
 
     def check(self, scores: Path) -> None:
-        """Refuse files that are not there, before any is read."""
-        for file in (scores, *([self.against] if self.against else [])):
-            expect_file(file)
-        if self.keys and not self.keys.exists():
-            raise OptionError("keys", self.keys, "no such file. Name a file that is there")
+        """Refuse files that are not there, and options of no use, before any file is read."""
+        for one in (scores, *([self.against] if self.against else [])):
+            expect_file(one)
+        for name in ("keys", "asv_scores", "asv_keys"):
+            check_given(getattr(self, name), name)
         if self.corpus and self.keys:
             raise ProbeError(f"{argument('corpus')} and {argument('keys')}: expected one of them")
+        check_audio_root(self.audio_root, self.corpus)
+        if self.asv_scores is None:
+            why = f"is of speaker verification scores. Name them: {argument('asv_scores', 'FILE')}"
+            refuse_idle("asv_keys", self.asv_keys, why, "Or leave it out")
+
+
+def check_audio_root(audio_root: Path | None, corpus: str | None) -> None:
+    """Refuse a folder of audio beside a corpus that does not start from it, or beside none."""
+    if audio_root is None:
+        return
+    if corpus is None:
+        why = f"is where the paths of {argument('corpus')} start, and there is none"
+        refuse_idle("audio_root", audio_root, why)
+        return
+    from probing.corpora.hugging_face import PREFIX, is_saved
+    from probing.corpora.manifest import is_manifest
+
+    path = Path(corpus).expanduser()
+    if not (corpus.startswith(PREFIX) or is_saved(path) or is_manifest(path)):
+        why = f"is where the paths of a manifest start, and {corpus} is none"
+        refuse_idle("audio_root", audio_root, why)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from analysis.caches.views import FRAMES_PER_UTTERANCE, View, parts, views
 from cache import Cache, ProbeError
-from cache.errors import OptionError
+from cache.errors import OptionError, argument
 from cache.reader import Where
 from probing.progress import ProgressLine, progress_line
 from probing.threads import Threads
@@ -86,8 +86,11 @@ def pwcca(
         where: which utterances, see `Cache.select`.
         tier: `pooled` or `frames`.
         deviation: pooled tier: compare mean and standard deviation, not the mean alone.
-        variance: share of a layer's variance to keep, by its largest principal components (SVCCA;
-            Raghu et al., NeurIPS 2017, take 0.99).
+        variance: share of a layer's variance to keep, by its largest principal components. Default
+            all of it, as Morcos et al. and their code (google/svcca, `compute_pwcca`) take it: the
+            weights are there so that no direction need be dropped, and with less the measure
+            changes under maps of the second layer. SVCCA (Raghu et al., NeurIPS 2017), which has no
+            weights, drops what is beyond 0.99.
         frames_per_utterance: frames tier: so many of each, at even distances.
         memory_gb: most memory; more means fewer passes over the cache.
 
@@ -118,7 +121,7 @@ def pwcca(
         raise ProbeError(
             f"PWCCA of {n} rows in {max(ranks[0])} and {max(ranks[1])} directions: any two such "
             "layers correlate perfectly. Use more utterances, "
-            "variance=0.99 or lower, tier='frames', or CKA"
+            f"{argument('variance', 0.99)} or lower, {argument('tier', 'frames')}, or CKA"
         )
     alike = np.eye(len(left)) if other is None else np.empty((len(left), len(right)))
     with progress_line(

@@ -142,6 +142,9 @@ def test_a_near_miss_says_what_may_be_meant(
         ("probe sweep --metric ma", "macro_f1"),
         ("probe extract --corpus asvspoof5", "asvspoof5:"),
         ("probe export my.run --head sls+m", "sls+mlp sls+mlp-depth-02"),
+        ("probe plot my.run layers --corpus a", "asv-eval"),
+        ("probe attack my.run --corpus d", "demo"),
+        ("probe evaluate s.txt --corpus asvspoof5", "asvspoof5:"),
     ],
 )
 def test_the_shell_completes(
@@ -149,6 +152,7 @@ def test_the_shell_completes(
 ) -> None:
     (tmp_path / "my.run" / "heads").mkdir(parents=True)
     (tmp_path / "my.run" / "heads" / "sls+mlp-depth-02.safetensors").touch()
+    (tmp_path / "my.run" / "run.json").write_text('{"corpora": ["demo", "asv-eval"]}')
     monkeypatch.chdir(tmp_path)
     environment = {
         "_PROBE_COMPLETE": "complete_bash",
@@ -176,3 +180,20 @@ def test_python_m_probing_is_the_command_line_and_nothing_else_of_probing_knows_
 def test_an_option_of_choices_names_the_nearest() -> None:
     with pytest.raises(ValueError, match=r"expected a or bc\. Did you mean bc\?"):
         Option(choices=("a", "bc")).check("x", "bcd")
+
+
+def test_an_option_of_no_use_is_refused_if_typed_and_passed_over_in_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = [
+        f"u{i} {'-' if i % 2 else 'A01'} {('spoof', 'bonafide')[i % 2]} {i}" for i in range(40)
+    ]
+    Path("scores.txt").write_text("\n".join(lines))
+    Path("keys.txt").write_text("any")
+    Path("c.yaml").write_text("asv_keys: keys.txt\naudio_root: nowhere\nresamples: 100\n")
+    words = ["evaluate", "scores.txt", "--config", "c.yaml"]
+    assert refused(words, monkeypatch) == 0
+    assert refused([*words, "--audio-root", "here"], monkeypatch) == 2
+    assert "--audio-root here: is where the paths of --corpus" in capsys.readouterr().err
+    assert refused(words, monkeypatch) == 0  # what was typed before is forgotten

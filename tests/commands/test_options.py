@@ -25,7 +25,7 @@ from analysis.commands.transfer import ScoreKinds
 from analysis.controls import description_length
 from analysis.runs.comparison import compare
 from analysis.runs.rerun import flags_of
-from analysis.similarity import cka
+from analysis.similarity import cka, pwcca
 from analysis.transferability import transfer_scores
 from cache import ProbeError
 from cache.errors import OptionError, argument
@@ -115,6 +115,10 @@ def test_an_option_at_fault_is_named_as_it_was_given() -> None:
         (Cluster, ["--actors", "0"], "--actors 0: expected 1 or more"),
         (Measure, ["--variance", "3"], "--variance 3: expected a share above 0 and up to 1"),
         (Measure, ["--target", "mel,x"], "--target mel,x: x: expected mel, speaker, attack, label"),
+        (Measure, ["--target", "nope"], "--target nope: expected mel, speaker, attack, label"),
+        (Measure, ["--target", ","], "--target ,: expected mel, speaker, attack, label"),
+        (Measure, ["--target", "mel"], "--target mel: is for --measure cca. Leave it out"),
+        (Measure, ["--variance", "0.5"], "--variance 0.5: is for --measure pwcca. Leave it out"),
         (Measure, ["--measure", "cosine"], "--measure cosine: expected cka, pwcca or cca"),
         (ScoreKinds, ["--scores", "x"], "--scores x: expected some of logme, h_score, transrate"),
         (Systems, ["--prior", "2"], "--prior 2: expected the probability of bona fide, between 0"),
@@ -182,6 +186,7 @@ def test_a_command_has_the_defaults_of_its_function() -> None:
         (Features(), cka, set()),
         (Features(), description_length, {"where", "tier"}),
         (Features(), transfer_scores, {"where"}),
+        (Measure(), pwcca, {"measure", "target"}),
     ):
         parameters = signature(function).parameters
         for name, value in asdict(options).items():
