@@ -1,6 +1,5 @@
 """The command `probe attack`."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -8,23 +7,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from analysis.commands.arguments import CacheAudio, CorpusName, RunFolder
-from analysis.commands.folders import check_companion, check_second_folder
+from analysis.commands.folders import Outputs, check_companion, check_second_folder
 from analysis.commands.parameters import Only, with_options
 from analysis.commands.printing import out, print_frame
-from analysis.runs.companions import ABOUT, companion_folder, write_about
+from analysis.runs.companions import ABOUT, CLIPS, clips_in, companion_folder, write_about
 from analysis.runs.kinds import RUN, expect
-from cache.atomic import replaced_folder
 from probing.augmentation.smoothing import Smoothing
 from probing.extraction.machine import Machine
 from probing.options import option
 from probing.progress import console
-from probing.robustness.attacks import AttackOptions, check_adaptive
+from probing.robustness.attacks import AttackOptions
 
 if TYPE_CHECKING:
     from analysis.robustness import Attacks
     from analysis.runs.loaded_run import LoadedRun
 
-MANIFEST = "manifest.csv"  # of the clips that are kept
+OUTPUTS = Outputs(
+    ("attack.csv", "clips.csv", "finding.txt", "attack.png", "attack.svg"),
+    at_times=(ABOUT, "attack-smoothed.png", "attack-smoothed.svg"),
+)
 SHOWN = ["eer", "rise", "rise_low", "rise_high", "miss", "false_alarm", "success", "snr_db"]
 
 
@@ -78,10 +79,12 @@ def attack(
     """
     expect(run, RUN)
     folder = places.folder or companion_folder(run, "attack")
-    check_adaptive(options, smoothing)
     runs = [run, *places.against]
     _check_places(runs, folder, places.keep)
-    loaded = _load(runs, corpus, options)
+    load = import_module("analysis.runs.loading").load
+    loaded = [load(one, corpus) for one in runs]
+    # refuses what no run has before PyTorch is loaded
+    import_module("probing.robustness.attacked").heads_of_runs(loaded, options, smoothing)
     audio_root = _audio_of(loaded[0], audio_root)
     # from here on it takes seconds
     found = import_module("analysis.robustness").attack_run(
@@ -95,16 +98,6 @@ def attack(
     )
     _say_left_out(found, options.clips)
     _conclude(found, folder, places.keep)
-
-
-def _load(runs: Sequence[Path], corpus: str | None, options: AttackOptions) -> "list[LoadedRun]":
-    """The runs, each of which has the layers and the head that are attacked."""
-    load = import_module("analysis.runs.loading").load
-    loaded = [load(folder, corpus) for folder in runs]
-    attacked = import_module("probing.robustness.attacked")
-    for run in loaded:
-        attacked.attacked_heads(run, options.layers, options.head)
-    return loaded
 
 
 def _audio_of(run: "LoadedRun", audio_root: Path | None) -> Path:
@@ -124,27 +117,15 @@ def _conclude(found: "Attacks", folder: Path, keep: Path | None) -> None:
     out.print(f"Picture: {' and '.join(map(str, pictures))}", markup=False)
     out.print(f"Results: {folder / 'attack.csv'}", markup=False)
     if keep is not None:
-        out.print(f"Clips: {keep / MANIFEST}", markup=False)
+        out.print(f"Clips: {keep / CLIPS}", markup=False)
 
 
 def _check_places(runs: Sequence[Path], folder: Path, keep: Path | None) -> None:
     """Refuse what is no run, and places where nothing can be written, before any work is done."""
     for run in runs:
         expect(run, RUN)
-    check_companion(folder, runs[0], "attack")
-    check_second_folder(keep, "keep", folder, _clips_in)
-
-
-def _clips_in(folder: Path) -> set[str]:
-    """The names of attacked clips, and their manifest, that an earlier attack kept in a folder."""
-    try:
-        with (folder / MANIFEST).open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error):
-        return set()
-    if not all(row.get("attacked") is not None and row.get("path") for row in rows):
-        return set()
-    return {MANIFEST, *(row["path"] for row in rows)}
+    check_companion(folder, runs[0], "attack", OUTPUTS)
+    check_second_folder(keep, "keep", folder, clips_in)
 
 
 def _say_left_out(found: "Attacks", n_clips: int) -> None:
@@ -166,10 +147,7 @@ def _write(found: "Attacks", folder: Path, sentence: str) -> list[Path]:
     axes = {"attack": draw(found)}
     if found.smoothing:
         axes["attack-smoothed"] = draw(found, found.smoothing.smooth)
-    names = {f"{name}.{kind}" for name in ("attack", "attack-smoothed") for kind in style.FIGURES}
-    with replaced_folder(
-        folder, {ABOUT, "attack.csv", "clips.csv", "finding.txt", *names}
-    ) as partial:
+    with OUTPUTS.replaced(folder) as partial:
         write_about(partial, "attack", run=found.run, corpus=found.run.corpus, more=found.about())
         found.table.to_csv(partial / "attack.csv", index=False)
         found.trials.to_csv(partial / "clips.csv", index=False)

@@ -11,11 +11,13 @@ import typer
 from rich.table import Table
 
 from analysis.commands.arguments import AUDIO_ROOT_HELP
-from analysis.commands.files import check_folder
+from analysis.commands.files import check_given
+from analysis.commands.folders import Outputs
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import out, print_whole
+from analysis.commands.trials import check_audio_root
+from analysis.commands.typed import refuse_idle
 from analysis.runs.kinds import RUN, expect_file, kind_of
-from cache.atomic import replaced_folder
 from cache.errors import OptionError, ProbeError, argument
 from probing.options import option
 from probing.progress import console, status_line
@@ -24,6 +26,25 @@ if TYPE_CHECKING:  # at run time it costs torch
     from probing.calibration.systems import Calibrated, System
 
 PICTURES = ("reliability.png", "reliability.svg")
+OUTPUTS = Outputs(
+    ("calibration.json", "calibration.csv", *PICTURES, "dev.txt"),
+    at_times=("eval.txt", "eval.*.txt"),  # of further corpora
+)
+
+
+SystemPaths = Annotated[
+    list[Path],
+    typer.Argument(metavar="SYSTEM...", help="Runs, or score files of dev; several are fused."),
+]
+CalibrationFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="DIR",
+        help="Folder to write [default: of one run, RUN/calibration/HEAD].",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -65,6 +86,7 @@ class Systems:
                 raise ProbeError(
                     f"{argument(name)}: is for score files; a run has its own. Leave it out"
                 )
+        refuse_idle("audio_root", self.audio_root, "is for score files; a run reads no audio")
         if len(self.head) not in (0, 1, n_runs):
             raise OptionError(
                 "head",
@@ -78,31 +100,18 @@ class Systems:
             raise OptionError("head", self.head[0], "is for runs; a score file is of one system")
         for path in (*files, *self.eval):
             expect_file(path)
+        check_given(self.keys, "keys")
         if len(self.eval) not in (0, len(files)):
             raise OptionError(
                 "eval", self.eval[-1], f"given {len(self.eval)} times for {len(files)} files of dev"
             )
         if self.corpus and self.keys:
             raise ProbeError(f"{argument('corpus')} and {argument('keys')}: expected one of them")
+        check_audio_root(self.audio_root, self.corpus)
 
 
 @with_options
-def calibrate(
-    systems: Annotated[
-        list[Path],
-        typer.Argument(metavar="SYSTEM...", help="Runs, or score files of dev; several are fused."),
-    ],
-    options: Systems,
-    folder: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="DIR",
-            help="Folder to write [default: of one run, RUN/calibration/HEAD].",
-        ),
-    ] = None,
-) -> None:
+def calibrate(systems: SystemPaths, options: Systems, folder: CalibrationFolder = None) -> None:
     """Turn scores into log-likelihood ratios: scale and offset from dev, several systems fused,
     measured on eval.
 
@@ -114,7 +123,7 @@ def calibrate(
     probe calibrate wavlm.run hubert.run --out fused
     probe calibrate mine.dev.txt --eval mine.eval.txt --out calibrated
     """
-    check_folder(folder)
+    OUTPUTS.check(folder)
     are_runs = _are_runs(systems)
     if are_runs:
         options.check_runs(len(systems))
@@ -135,22 +144,23 @@ def calibrate(
 
 def _are_runs(systems: list[Path]) -> bool:
     """Whether the systems are runs; if not, all are score files."""
-    kinds = {kind_of(path) == RUN for path in systems}
-    if len(kinds) > 1:
-        raise ProbeError("runs and score files: expected one or the other")
-    return kinds.pop()
+    runs = [path for path in systems if kind_of(path) == RUN]
+    others = [path for path in systems if path not in runs]
+    if runs and others:
+        raise ProbeError(f"{runs[0]} is a run, and {others[0]} is none. Name runs, or score files")
+    return bool(runs)
 
 
 def _of_runs(folders: list[Path], options: Systems) -> list[System]:
     module = import_module("probing.calibration.systems")
-    choose_head = import_module("probing.serving").choose_head
+    candidate = import_module("probing.serving.candidates").candidate
     heads: list[str | None] = [*options.head] or [None]
     if len(heads) == 1:
         heads *= len(folders)
     found = []
     for folder, head in zip(folders, heads, strict=True):
         run = import_module("probing.runs").Run(folder)
-        found.append(module.system_of_run(run, choose_head(run, name=head).about.name))
+        found.append(module.system_of_run(run, candidate(run, name=head).name))
     return found
 
 
@@ -183,9 +193,7 @@ def _write(found: Calibrated, folder: Path) -> None:
     save_figure = import_module("analysis.plots.saving").save_figure
     write_scores = import_module("probing.scores.files").write_scores
     scores = {part: f"{part}.txt" for part in found.trials}
-    with replaced_folder(
-        folder, (stored.FILE, "calibration.csv", *PICTURES, *scores.values())
-    ) as partial:
+    with OUTPUTS.replaced(folder) as partial:
         (partial / stored.FILE).write_text(
             stored.text_of(list(found.heads), found.calibration), encoding="utf-8"
         )

@@ -9,12 +9,11 @@ import typer
 from rich.table import Table
 
 from analysis.commands.arguments import CORPUS_NAME_HELP, AsJson, RunFolders
-from analysis.commands.files import check_folder
+from analysis.commands.folders import Outputs
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import out, print_json
 from analysis.commands.tables import TableFiles
 from analysis.runs.kinds import expect_runs
-from cache.atomic import replaced_folder
 from probing.options import check, option
 from probing.progress import console, status_line
 
@@ -22,11 +21,16 @@ if TYPE_CHECKING:
     from analysis.runs.comparison import Comparison
 
 
-PICTURES = ("ranking", "layer-curve", "pareto")
-FILES = (
-    "comparison.csv",
-    "pairs.csv",
-    *(f"{name}.{kind}" for name in PICTURES for kind in ("png", "svg")),
+OUTPUTS = Outputs(
+    (
+        "comparison.csv",
+        "pairs.csv",
+        "ranking.png",
+        "ranking.svg",
+        "layer-curve.png",
+        "layer-curve.svg",
+    ),
+    at_times=("pareto.png", "pareto.svg"),
 )
 
 
@@ -71,11 +75,11 @@ def compare(
     Runs of other corpora, splits, utterances, cropping or strengths are refused, with the reason.
 
     \b
-    probe compare embedded.run random.run log-mel.run
-    probe compare results --head weighted-sum+linear --out comparison
+    probe compare embedded.run random.run log-mel.run --out comparison
+    probe compare results/demo.run results/moonshine.run --head weighted-sum+linear
     """
     expect_runs(runs)
-    check_folder(folder)
+    OUTPUTS.check(folder)
     tables.check()
     with status_line("Comparing"):
         several = runs[0] if len(runs) == 1 else runs
@@ -105,7 +109,7 @@ def _print_json(found: "Comparison") -> None:
 def _write(found: "Comparison", folder: Path) -> None:
     """Write tables and figures to a folder, and say where and what is not drawn."""
     save_figure = import_module("analysis").save_figure
-    with status_line("Drawing"), replaced_folder(folder, FILES) as partial:
+    with status_line("Drawing"), OUTPUTS.replaced(folder) as partial:
         drawn = {"ranking": found.ranking(), "layer-curve": found.layer_curve()}
         if found.table["gmacs"].notna().any():
             drawn["pareto"] = found.pareto()

@@ -12,33 +12,38 @@ import typer
 from rich.table import Table
 
 from analysis.commands.arguments import AsJson
-from analysis.commands.files import check_folder
+from analysis.commands.folders import Outputs
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import out, print_json, print_whole
 from analysis.commands.tables import TableFiles
 from analysis.commands.trials import Evaluated, TrialFiles, evaluate_files
-from cache.atomic import replaced_folder
 from probing.drawn import BootstrapOptions
 
 if TYPE_CHECKING:
     import pandas as pd
 
+OUTPUTS = Outputs(
+    ("evaluation.csv", "det.png", "det.svg"),
+    at_times=("det-*.png", "det-*.svg"),  # of further columns of --by
+)
+ScoreFile = Annotated[
+    Path, typer.Argument(metavar="SCORES", help="Scores, higher for bona fide; see below.")
+]
+Columns = Annotated[
+    str | None, typer.Option(metavar="COLUMNS", help="Decompose by these, as attack,codec.")
+]
+FiguresFolder = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", metavar="DIR", help="Folder for evaluation.csv and DET curves."),
+]
+
 
 @with_options
 def evaluate(
-    scores: Annotated[
-        Path, typer.Argument(metavar="SCORES", help="Scores, higher for bona fide; see below.")
-    ],
+    scores: ScoreFile,
     files: TrialFiles,
-    by: Annotated[
-        str | None, typer.Option(metavar="COLUMNS", help="Decompose by these, as attack,codec.")
-    ] = None,
-    folder: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", metavar="DIR", help="Folder for evaluation.csv and DET curves."
-        ),
-    ] = None,
+    by: Columns = None,
+    folder: FiguresFolder = None,
     as_json: AsJson = False,
     *,
     bootstrap: BootstrapOptions,
@@ -64,7 +69,7 @@ def evaluate(
     probe evaluate sasv.tsv --keys ASVspoof5.eval.full.tsv --by attack,codec
     probe evaluate cm.tsv --keys ASVspoof5.eval.full.tsv --asv-scores asv.tsv
     """
-    check_folder(folder)
+    OUTPUTS.check(folder)
     files.check(scores)
     tables.check()
     factors = [name for name in (by or "").split(",") if name]
@@ -139,13 +144,7 @@ def _keep(
             if factor in factors[:1] or not factor
             else f"det-{re.sub(r'[^A-Za-z0-9_-]+', '-', factor)}"
         ] = curves
-    files = {
-        "evaluation.csv",
-        "det.png",
-        "det.svg",
-        *(f"{name}.{kind}" for name in drawn for kind in ("png", "svg")),
-    }
-    with replaced_folder(folder, files) as partial:
+    with OUTPUTS.replaced(folder) as partial:
         found.table.to_csv(partial / "evaluation.csv", index=False)
         save = import_module("analysis.plots.det").save_det_curves
         pictures = [save(curves, partial, title, name)[0] for name, curves in drawn.items()]

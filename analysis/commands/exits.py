@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analysis.commands.arguments import CORPUS_NAME_HELP, RunFolder
-from analysis.commands.folders import check_companion
+from analysis.commands.folders import Outputs, check_companion
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import out, print_frame
 from analysis.runs.companions import ABOUT, companion_folder, write_about
 from analysis.runs.kinds import RUN, expect
-from cache.atomic import replaced_folder
 from probing.options import WHOLE, check, option
 
 if TYPE_CHECKING:  # at run time it costs torch
@@ -26,15 +25,17 @@ if TYPE_CHECKING:  # at run time it costs torch
 
 SHARES = ["blocks", "eer", "eer_full", "difference", "low", "high"]
 
-FILES = (
-    ABOUT,
-    "exits.json",
-    "curve.csv",
-    "depths.csv",
-    "attacks.csv",
-    "leaving.csv",
-    "exits.png",
-    "exits.svg",
+OUTPUTS = Outputs(
+    (
+        "exits.json",
+        "curve.csv",
+        "depths.csv",
+        "attacks.csv",
+        "leaving.csv",
+        "exits.png",
+        "exits.svg",
+    ),
+    at_times=(ABOUT,),  # earlier versions wrote none
 )
 
 
@@ -98,7 +99,7 @@ def exits(
     """
     expect(run, RUN)
     folder = folder or companion_folder(run, "exits")
-    check_companion(folder, run, "exits", FILES)
+    check_companion(folder, run, "exits", OUTPUTS)
     opened = import_module("analysis").load(run, options.corpus)
     found = import_module("probing.exits").find_exits(opened, **asdict(options))
     _print(found)
@@ -133,7 +134,7 @@ def _write(found: Exits, run: LoadedRun, folder: Path) -> None:
     """Write the policy, the tables and the figure to a folder."""
     analysis = import_module("analysis")
     picture = analysis.exit_curve(run, found)
-    with replaced_folder(folder, FILES) as partial:
+    with OUTPUTS.replaced(folder) as partial:
         figures = import_module("probing.exits").write_exits(found, partial)
         write_about(partial, "exits", run=run, corpus=run.corpus, more=figures)
         for kind in ("png", "svg"):

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analysis.commands.arguments import CacheAudio, CorpusName, RunFolder, Seed
-from analysis.commands.folders import check_companion, check_second_folder
+from analysis.commands.folders import Outputs, check_companion, check_second_folder
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import out, print_frame
 from analysis.runs.companions import ABOUT, companion_folder, write_about
 from analysis.runs.kinds import RUN, expect
-from cache.atomic import replaced_folder
 from probing.extraction.machine import Machine
 from probing.robustness.grid import GRID, parse_grid
 
@@ -25,7 +24,10 @@ if TYPE_CHECKING:
     from analysis.runs.loaded_run import LoadedRun
     from cache import Cache
 
-
+OUTPUTS = Outputs(
+    ("robustness.csv", "layers.csv", "finding.txt", "layers.png", "layers.svg"),
+    at_times=(ABOUT, "snr-*.png", "snr-*.svg"),
+)
 GridOfConditions = Annotated[
     str,
     typer.Option(
@@ -81,7 +83,7 @@ def robustness(
     conditions = parse_grid(grid)
     expect(run, RUN)
     folder = folder or companion_folder(run, "robustness")
-    check_companion(folder, run, "robustness")
+    check_companion(folder, run, "robustness", OUTPUTS)
     check_second_folder(views, "views", folder, _views_in)
     loaded = import_module("analysis.runs.loading").load(run, corpus)
     # refuses a run without any, before views are made
@@ -128,12 +130,7 @@ def _write(
     axes = {"layers": drawing.robustness_map(found)}
     for kind in drawing.snr_kinds(found):
         axes[f"snr-{kind.replace(':', '-').replace('/', '-')}"] = drawing.snr_curve(found, kind)
-    # of another grid, perhaps
-    before = [path.name for path in folder.glob("snr-*.*")] if folder.is_dir() else []
-    names = [f"{name}.{kind}" for name in axes for kind in style.FIGURES]
-    with replaced_folder(
-        folder, {ABOUT, "robustness.csv", "layers.csv", "finding.txt", *before, *names}
-    ) as partial:
+    with OUTPUTS.replaced(folder) as partial:
         write_about(partial, "robustness", run=found.run, corpus=found.run.corpus, more=options)
         found.table.to_csv(partial / "robustness.csv", index=False)
         layers.to_csv(partial / "layers.csv", index=False)

@@ -9,12 +9,12 @@ import pandas as pd
 import soundfile
 
 from analysis.robustness.attacking import Attacks
+from analysis.runs.companions import CLIPS, clips_in
 from cache import ProbeError
-from cache.atomic import replaced_folder
+from cache.atomic import PARTIAL, replaced_folder
 from cache.errors import argument
 from probing.audio import MEASURES, SAMPLING_RATE, STAMPS
 
-MANIFEST = "manifest.csv"
 OWN = (
     "utterance_id",
     "path",
@@ -46,7 +46,11 @@ def write_clips(found: Attacks, folder: Path) -> Path:
         raise ProbeError(
             f"{found.run.folder}: attacked clips were not kept. Say {argument('keep')}"
         )
-    known = _written_before(folder)
+    known = clips_in(folder)
+    there = folder.iterdir() if folder.is_dir() else ()
+    foreign = {path.name for path in there if path.suffix != PARTIAL} - known
+    if foreign:
+        raise ProbeError(f"{folder}: holds {min(foreign)}. Name a new or an empty folder")
     trials = found.trials.set_index("utterance_id", drop=False)
     more = [name for name in trials if name not in OWN]
     rows, names = [], {}
@@ -67,16 +71,8 @@ def write_clips(found: Attacks, folder: Path) -> Path:
                     **about,
                 }
             )
-    with replaced_folder(folder, {MANIFEST, *known, *names}) as partial:
+    with replaced_folder(folder, {CLIPS, *known, *names}) as partial:
         for path, pcm in names.items():
             soundfile.write(partial / path, pcm, SAMPLING_RATE, subtype="PCM_16")
-        pd.DataFrame(rows).to_csv(partial / MANIFEST, index=False)
-    return folder / MANIFEST
-
-
-def _written_before(folder: Path) -> set[str]:
-    """The files of clips that are there, of attacks before, which are replaced as a whole."""
-    try:
-        return set(pd.read_csv(folder / MANIFEST, dtype=str)["path"].dropna())
-    except (OSError, ValueError, KeyError):
-        return set()
+        pd.DataFrame(rows).to_csv(partial / CLIPS, index=False)
+    return folder / CLIPS

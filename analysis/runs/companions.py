@@ -1,7 +1,8 @@
-"""Companions: folders with what further commands found about a run."""
+"""Companions: folders with what further commands found about a run, and clips that were kept."""
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from probing.runs import Run
 
 ABOUT = "about.json"
+CLIPS = "manifest.csv"  # of attacked clips
 KINDS = ("robustness", "exits", "attack")  # as the commands that make them
 
 
@@ -61,6 +63,24 @@ def write_about(
     (folder / ABOUT).write_text(
         json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
     )
+
+
+def clips_in(folder: Path) -> set[str]:
+    """The names of attacked clips that an earlier attack kept in a folder, and of their manifest.
+
+    None of a folder that an attack did not write.
+
+    >>> clips_in(Path("results"))
+    set()
+    """
+    try:
+        with (folder / CLIPS).open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error):
+        return set()
+    if not all(row.get("attacked") is not None and row.get("path") for row in rows):
+        return set()
+    return {CLIPS, *(row["path"] for row in rows)}
 
 
 def run_id(run: Run) -> str:

@@ -28,7 +28,7 @@ for words in json.load(sys.stdin):
     print(code, "torch" in sys.modules, flush=True)
     print("@", file=sys.stderr, flush=True)
 """
-TUNE_ANEW = "tune --backbone embedded --corpus demo"
+EVAL = "my.run/scores/linear-layer-03.eval.txt"
 REFUSED = {
     "export my.run new --depth 99": "--depth 99: my.run has no head of that depth",
     "export my.run new --head foo": "--head foo: my.run has no such head",
@@ -64,9 +64,32 @@ REFUSED = {
     "plot my.run layers --out x.png --dpi 9999": "--dpi 9999: expected 30 to 1200",
     "transfer my.cache --json --out -": "--json: goes to standard output, and so does --out -",
     "transfer my.cache my.cache --run my.run": "1 run for the scores of 2 caches",
-    "transfer my.cache ./my.cache": "my.cache: is there twice. Name each cache once",
-    "transfer my.cache --target foo": "--target foo: no such column. Expected one of",
-    "transfer my.cache --run my.run --target split": "my.run: its target is label, the scores",
+    f"evaluate {EVAL} --out full": "--out full: holds other files, as notes.txt",
+    f"evaluate {EVAL} --asv-keys clip.wav": "--asv-keys clip.wav: is of speaker verification",
+    f"evaluate {EVAL} --asv-scores none": "--asv-scores none: no such file",
+    f"evaluate {EVAL} --keys full": "--keys full: is a folder. Name a file",
+    f"evaluate {EVAL} --audio-root full": "--audio-root full: is where the paths of --corpus",
+    f"evaluate {EVAL} --audio-root full --corpus demo": "--audio-root full: is where the paths of "
+    "a manifest start, and demo is none. Leave it out",
+    "corpus check my.csv --audio-root none": "--audio-root none: no such folder. Name one",
+    "calibrate my.run --out full": "--out full: holds other files, as notes.txt",
+    "calibrate my.run --head foo": "--head foo: my.run has no such head",
+    "calibrate my.run --audio-root full": "--audio-root full: is for score files; a run reads no",
+    "calibrate my.run clip.wav": "my.run is a run, and clip.wav is none",
+    f"calibrate {EVAL} --audio-root full": "--audio-root full: is where the paths of --corpus",
+    f"calibrate {EVAL} --keys none": "--keys none: no such file. Name a file that is there",
+    "compare my.run --out full": "--out full: holds other files, as notes.txt",
+    "exits my.run --out full": "--out full: holds other files, as notes.txt",
+    "attack my.run --eps -1": "--eps -1: expected whole numbers, 1 to 32767, steps of 16-bit",
+    "attack my.run --against ./my.run": "--against my.run: is there twice. Name each run once",
+    "similarity my.cache --target mel --out x.png": "--target mel: is for --measure cca",
+    "similarity my.cache --variance 0.5 --out x.png": "--variance 0.5: is for --measure pwcca",
+    "similarity my.cache --audio-root full --out x.png": "--audio-root full: is for the target mel",
+    "similarity my.cache --measure pwcca --seed 1 --out x.png": "--seed 1: is of what cka and cca",
+    "similarity my.cache ./my.cache --out x.png": "my.cache: is there twice. Name it once",
+    "similarity my.cache --measure cca --audio-root none --out x.png": "none: the audio of",
+    "similarity my.cache --measure cca --target label,9 --out x.png": "--target label,9: my.cache "
+    "has layers 0..6, not 9",
 }
 
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from small_extraction import machine, quiet, run_cli, speech, write_clips
 from tiny_models import build
 
-from analysis.robustness import attack_run, chosen_layers
+from analysis.robustness import attack_run, attacked_clips, chosen_layers
 from analysis.robustness.attack_source import drawn_trials
 from analysis.runs.loading import load
 from cache import ProbeError
@@ -380,6 +380,20 @@ def test_a_clip_that_eps_would_drown_is_left_out_and_said(place: Path) -> None:
     assert set(found.trials["utterance_id"]) == set(peaks) - {softest}
     with pytest.raises(ProbeError, match="of the clips drawn, not both classes can be used"):
         attack_run(run, options=replace(options, eps=(32767,)), machine=Machine("cpu"))
+
+
+def test_clips_are_written_into_no_corpus_of_somebody_else(place: Path, tmp_path: Path) -> None:
+    options = AttackOptions(("fgsm",), (8,), clips=2, layers="0")
+    found = attack_run(
+        load(place / "wavlm.run"), options=options, machine=Machine("cpu"), keep=True
+    )
+    (tmp_path / "manifest.csv").write_text("path,label\nmine.wav,spoof\n")
+    (tmp_path / "mine.wav").write_text("mine")
+    with pytest.raises(ProbeError, match=r"holds manifest\.csv\. Name a new or an empty folder"):
+        attacked_clips.write_clips(found, tmp_path)
+    assert (tmp_path / "mine.wav").read_text() == "mine"
+    for _ in range(2):
+        assert attacked_clips.write_clips(found, tmp_path / "clips").is_file()
 
 
 def test_as_many_clips_of_each_class_are_drawn_by_the_seed(place: Path) -> None:
