@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from analysis.commands.suggestions import expected_value
+from analysis.commands.suggestions import expected_value, typed_as
 from analysis.commands.typed import of_file
 from cache.errors import ProbeError
 from probing.options import nearest
@@ -147,7 +147,8 @@ def _take(ctx: typer.Context, path: Path | None) -> None:
     known: dict[str, Any] = {
         key_of(param): param for param in ctx.command.params if param.name != "config"
     }
-    values = _values(read_config(path), known, path, ctx.info_name or "")
+    command = typed_as(ctx)
+    values = _values(read_config(path), known, path, command)
     for name, param in known.items():
         if param.name in values and not isinstance(values[param.name], bool):
             try:
@@ -155,7 +156,7 @@ def _take(ctx: typer.Context, path: Path | None) -> None:
             except typer.BadParameter as error:
                 place = f"{path}: {name}: {values[param.name]}"
                 wrong = f"{place}: {expected_value(error.message)}"
-                raise ProbeError(f"{wrong}. Type probe {ctx.info_name} --help") from None
+                raise ProbeError(f"{wrong}. Type {command} --help") from None
     ctx.default_map = {**(ctx.default_map or {}), **values}
 
 
@@ -168,7 +169,7 @@ def _values(
         key = name.replace("-", "_").lower()
         if key not in known:
             others = nearest(key, known) or f". It has {', '.join(known)}"
-            raise ProbeError(f"{path}: {name}: probe {command} has no such option{others}")
+            raise ProbeError(f"{path}: {name}: {command} has no such option{others}")
         param = known[key]
         if value is None:
             continue

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.commands.arguments import AUDIO_ROOT_HELP
 from analysis.commands.files import check_given
-from analysis.commands.typed import refuse_idle
+from analysis.commands.typed import refuse_idle, same_file
 from analysis.runs.kinds import expect_file
-from cache.errors import ProbeError, argument
+from cache.errors import OptionError, ProbeError, argument
 from probing.drawn import BootstrapOptions
 from probing.options import option
 from probing.progress import console
@@ -59,6 +59,9 @@ class TrialFiles:
         """Refuse files that are not there, and options of no use, before any file is read."""
         for one in (scores, *([self.against] if self.against else [])):
             expect_file(one)
+        if self.against and same_file(scores, self.against):
+            advice = "is the file of the scores itself. Name that of another system"
+            raise OptionError("against", self.against, advice)
         for name in ("keys", "asv_scores", "asv_keys"):
             check_given(getattr(self, name), name)
         if self.corpus and self.keys:

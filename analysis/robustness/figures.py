@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from analysis.robustness.changes import ROWS_AT_ONCE, changes_of_frames, pooled_changes
 from analysis.runs.loaded_run import LoadedRun
 from cache import Cache, ProbeError
+from cache.errors import quoted
 from probing.labels import BONAFIDE
 from probing.metrics import (
     Interval,
@@ -125,9 +126,11 @@ def measure(
     used = trials[trials["utterance_id"].isin(set.intersection(*there))].reset_index(drop=True)
     bonafide = used["label"].eq(BONAFIDE).to_numpy()
     if bonafide.all() or not bonafide.any():
+        fewest = min((clean, *views.values()), key=len)
         raise ProbeError(
-            f"{clean.folder}: its views have {len(used)} of "
-            f"{len(trials)} eval trials, and not both classes"
+            f"{clean.folder}: all its views have {len(used)} of {len(trials)} eval trials, and not "
+            f"both classes. Try those again that could not be used: probe cache repair "
+            f"{quoted(fewest.folder)}"
         )
     drawn = run.draw(used, resamples)
     tables = {name: _rows_of(cache, used) for name, cache in {CLEAN: clean, **views}.items()}

@@ -10,8 +10,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analysis.runs.kinds import refuse_other
 from cache import ProbeError
+from cache.errors import OptionError
 from cache.manifest import read_json
+from probing.options import one_of
 from probing.runs.form import RECORD
 
 if TYPE_CHECKING:
@@ -120,9 +123,10 @@ class Companion:
             ):
                 raise ValueError(f"{ABOUT} is none that was written")
         except (OSError, ValueError, KeyError, TypeError) as error:
-            made = ", ".join(f"probe {kind}" for kind in KINDS)
+            why = f"no {ABOUT}" if isinstance(error, FileNotFoundError) else error
+            made = one_of(f"probe {kind}" for kind in KINDS)
             raise ProbeError(
-                f"{folder}: no folder that says which run it is of ({error}). Make one with "
+                f"{folder}: no folder that says which run it is of ({why}). Make one with "
                 f"{made}; one of an earlier version again"
             ) from None
         return cls(kind, folder, about)
@@ -148,20 +152,20 @@ def companions_of(
     ids = [run_id(run) for run in runs]
     found: list[dict[str, Companion]] = [{} for _ in runs]
     for folder in map(Path, given):
-        companion = Companion.read(folder)
-        about = companion.about
-        if about["run_id"] not in ids:
+        refuse_other(folder, f"a folder of {one_of(f'probe {kind}' for kind in KINDS)}")
+        one = Companion.read(folder)
+        if one.about["run_id"] not in ids:
             names = ", ".join(map(_name, runs))
-            raise ProbeError(
-                f"{folder}: is of another run, {about['run']} {about['run_id']}, not of "
-                f"{names} {', '.join(ids)}. Make it of this one: probe {companion.kind}"
-            )
-        mine = found[ids.index(about["run_id"])]
-        if (twin := mine.get(companion.kind)) is not None:
-            raise ProbeError(
-                f"{folder}: {twin.folder} is of the same run and kind. Give one of them"
-            )
-        mine[companion.kind] = companion
+            advice = f"Make it of this one: probe {one.kind}"
+            other = f"{one.about['run']} {one.about['run_id']}, not of {names} {', '.join(ids)}"
+            raise OptionError("beside", folder, f"is of another run, {other}. {advice}")
+        mine = found[ids.index(one.about["run_id"])]
+        if one.kind in mine:
+            other = "is there twice. Name it once"
+            if folder.resolve() != mine[one.kind].folder.resolve():
+                other = f"{mine[one.kind].folder} is of the same run and kind. Give one of them"
+            raise OptionError("beside", folder, other)
+        mine[one.kind] = one
     left_out: list[list[str]] = [[] for _ in runs]
     for run, known, mine, lines in zip(runs, ids, found, left_out, strict=True):
         for kind in KINDS:

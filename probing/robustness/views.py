@@ -108,8 +108,8 @@ def extract_views(
         Name of a condition -> its cache.
 
     Raises:
-        ProbeError: the cache is a view itself, its audio is not there, the disk is too small; what
-            is finished is kept.
+        ProbeError: the cache is a view itself, a file of its audio is not there, the disk is too
+            small; what is finished is kept.
         TransformError: a package that a transform needs is missing, or a file of a folder cannot be
             used.
 
@@ -259,9 +259,15 @@ def _corpus_of(cache: Cache, table: pd.DataFrame, audio_root: Path | None) -> Co
     columns = [
         name for name in table.columns if name not in (*PLACE_COLUMNS, *cache.manifest.measures)
     ]
-    return Corpus(
+    corpus = Corpus(
         about["corpus"],
         about["corpus_spec"],
         audio_of(cache, audio_root),
         table[columns].reset_index(drop=True),
     )
+    lost = corpus.missing()
+    if len(lost):  # a view would keep them as unusable, and not be made again
+        first = f"{corpus.root / lost.iloc[0]['path']}: no such file"
+        count = f"{len(lost)} of {len(corpus)} audio files of {cache.folder} are missing"
+        raise ProbeError(f"{first}; {count}. Say where they are: {argument('audio_root', 'DIR')}")
+    return corpus

@@ -78,6 +78,15 @@ def test_a_file_at_fault_is_refused(
     assert message in capsys.readouterr().err
 
 
+def test_a_command_of_a_group_is_named_with_its_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text("cash: my.cache")
+    assert refused(["cache", "info", "--config", "c.yaml"], monkeypatch) == 2
+    assert "cash: probe cache info has no such option" in capsys.readouterr().err
+
+
 def refused(words: list[str], monkeypatch: pytest.MonkeyPatch) -> object:
     monkeypatch.setattr(sys, "argv", ["probe", *words])
     with pytest.raises(SystemExit) as stop:

@@ -67,6 +67,7 @@ REFUSED = {
     f"evaluate {EVAL} --out full": "--out full: holds other files, as notes.txt",
     f"evaluate {EVAL} --asv-keys clip.wav": "--asv-keys clip.wav: is of speaker verification",
     f"evaluate {EVAL} --asv-scores none": "--asv-scores none: no such file",
+    f"evaluate {EVAL} --against ./{EVAL}": "is the file of the scores itself. Name that of another",
     f"evaluate {EVAL} --keys full": "--keys full: is a folder. Name a file",
     f"evaluate {EVAL} --audio-root full": "--audio-root full: is where the paths of --corpus",
     f"evaluate {EVAL} --audio-root full --corpus demo": "--audio-root full: is where the paths of "

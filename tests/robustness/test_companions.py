@@ -196,3 +196,33 @@ def test_beside_the_folder_one_is_in(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.chdir(tmp_path / "x.run")
     assert companion_folder(Path(), "exits") == tmp_path / "x.exits"
     assert companion_folder(Path("y"), "attack") == Path("y.attack")
+
+
+def test_views_are_made_of_no_audio_that_is_missing(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    words = ["robustness", "one.run", "--grid", "gain:3", "--out", str(tmp_path / "out")]
+    views = tmp_path / "views"
+    (tmp_path / "elsewhere").mkdir()
+    words += ["--views", str(views), "--no-heads"]
+    assert run_cli([*words, "--audio-root", str(tmp_path / "elsewhere")], monkeypatch) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "no such file; 6 of 6 audio files of" in said
+    assert "Say where they are: --audio-root DIR" in said
+    assert not views.exists()
+    assert run_cli(words, monkeypatch) == 0
+
+
+def test_what_is_no_companion_is_refused_with_what_it_is(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    words = ["report", "one.run", "--out", str(tmp_path / "r.html"), "--with"]
+    for given, reason in {
+        "other.run": "other.run: a run, not a folder of probe robustness, probe exits or probe",
+        "audio": "audio: no folder that says which run it is of (no about.json). Make one with",
+        "one.exits --with ./one.exits": "--with one.exits: is there twice. Name it once",
+    }.items():
+        assert run_cli([*words, *given.split()], monkeypatch) == 2
+        assert reason in " ".join(capsys.readouterr().err.split())

@@ -179,6 +179,15 @@ def test_the_direction_of_a_drift_is_named(place: Path, tmp_path: Path) -> None:
     assert found.left_out == 7  # what one condition lacks is left out of all
 
 
+def test_views_without_both_classes_are_named_with_what_to_type(
+    place: Path, tmp_path: Path
+) -> None:
+    views = {"gain:1": Cache(plant(tmp_path / "v.cache", SIGNAL, n_layers=4, n=(10, 10, 1)))}
+    clean = Cache(place / "p.cache")
+    with pytest.raises(ProbeError, match=rf"not both classes.*probe cache repair {tmp_path}"):
+        measure(load(place / "p.run"), clean, views, parse_grid("gain:1"), heads=False)
+
+
 def test_a_sweep_may_evaluate_on_a_view_and_says_so(place: Path, tmp_path: Path) -> None:
     clean = Cache(place / "p.cache")
     perturb(clean, tmp_path / "v.cache", {2: noise(4.0)})
