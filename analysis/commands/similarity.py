@@ -15,7 +15,7 @@ from analysis.commands.parameters import with_options
 from analysis.commands.printing import print_frame
 from analysis.commands.typed import refuse_idle, same_file
 from analysis.runs.kinds import CACHE, expect
-from cache.errors import OptionError, ProbeError, argument
+from cache.errors import OptionError, ProbeError, argument, as_flag
 from probing.options import check, option
 from probing.progress import console
 
@@ -141,6 +141,8 @@ def _with_targets(
     cache: "Cache", how: Measure, read: Mapping[str, Any]
 ) -> "dict[str, pd.DataFrame]":
     """CCA of each layer with each target by name; a target that was not typed may be left out."""
+    # what is wrong with these is wrong for every target
+    import_module("analysis.caches.views").view(cache, read["layers"], read["where"], read["tier"])
     found = {}
     labels = {name: f"layer {name}" if name.isdigit() else name for name in how.targets}
     for name in sorted(labels, key=lambda name: name != "mel"):  # a file of audio may be missing
@@ -150,6 +152,7 @@ def _with_targets(
         except ProbeError as error:
             if how.target is not None:  # it was typed
                 raise
+            error.spell = as_flag
             console.print(f"Without {labels[name]}: {error}", markup=False)
         else:
             found[labels[name]] = table

@@ -61,3 +61,19 @@ def test_a_default_target_that_does_not_fit_is_passed_over_with_a_note(
     assert run_cli(command, monkeypatch) == 0
     assert "Without mel: " in capsys.readouterr().err
     assert set(pd.read_csv(tmp_path / "x.csv")["target"]) >= {"attack", "trivial"}
+
+
+def test_what_is_wrong_for_every_target_is_said_once(tmp_path: Path, monkeypatch, capsys) -> None:
+    folder = write_cache(tmp_path / "c.cache")
+    command = ["similarity", str(folder), "--measure", "cca", "--out", str(tmp_path / "x.csv")]
+    for words, reason in {
+        ("--where", "split == 'nowhere'"): "no utterances for --where \"split == 'nowhere'\"",
+        ("--where", "split =="): "--where 'split ==': invalid syntax",
+        ("--layers", "99"): "no layer 99",
+    }.items():
+        assert run_cli([*command, *words], monkeypatch) == 2
+        said = capsys.readouterr().err
+        assert reason in said
+        assert "Without" not in said
+    assert run_cli([*command, "--where", "index < 12"], monkeypatch) == 2
+    assert "Take other utterances with --where, or another target" in capsys.readouterr().err
