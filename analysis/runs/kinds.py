@@ -12,6 +12,7 @@ CACHE = "a cache"
 RUN = "a run"
 EXPORT = "an exported model"
 MARKS = {MANIFEST: CACHE, RECORD: RUN, EXPORTED: EXPORT}
+MOST_NAMED = 5  # of the folders in one that is none itself
 TAKEN_BY = {
     CACHE: "Sweep it first: probe sweep {0}; what is in it: probe cache info {0}",
     RUN: "What takes it: probe report {0}, probe plot {0} layers --out FILE, probe export {0} DIR",
@@ -45,10 +46,21 @@ def expect(path: str | Path, *kinds: str) -> None:
     refuse_other(path, *kinds)
     if any(kind in kinds and (Path(path) / mark).exists() for mark, kind in MARKS.items()):
         return  # a pipe, say: who opens it says what it is
+    name = kinds[0].split(maxsplit=1)[1]
+    if within := _within(Path(path), *kinds):
+        names = ", ".join(one.name for one in within[:MOST_NAMED])
+        more = ", ..." if len(within) > MOST_NAMED else ""
+        advice = f"Name one of those in it, as {quoted(within[0])}: {names}{more}"
+        raise ProbeError(f"{path}: no {name} here. {advice}")
     if kinds == (CACHE,):
         load_manifest(Path(path))  # which says what is missing
-    name = kinds[0].split(maxsplit=1)[1]
     raise ProbeError(f"{path}: no {name} here. Expected {' or '.join(kinds)}. {MADE_BY[kinds[0]]}")
+
+
+def _within(folder: Path, *kinds: str) -> list[Path]:
+    """The folders of these kinds in a folder."""
+    marks = [mark for mark, kind in MARKS.items() if kind in kinds]
+    return sorted(path.parent for mark in marks for path in folder.glob(f"*/{mark}"))
 
 
 def refuse_other(path: str | Path, *kinds: str) -> None:

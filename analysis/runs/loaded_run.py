@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cache import Cache, CacheMissing, ProbeError
+from cache.errors import OptionError
 from probing.metrics import draw, eer, eer_resamples, rate_interval
 from probing.metrics.decomposition import POOLED, conditions, too_few
 from probing.progress import progress_line
@@ -196,8 +197,10 @@ class LoadedRun(Run):
             Conditions with fewer than 5 trials of a class are left out.
 
         Raises:
-            ProbeError: the corpus has no such column.
+            ProbeError: the corpus has no such column, or the run no such split.
         """
+        if split not in ("dev", "eval"):
+            raise OptionError("split", split, "expected dev or eval")
         if not self.task.is_spoofing:
             raise ProbeError(
                 f"{self.folder}: its target is {self.task.target}. Expected a run of bona fide "

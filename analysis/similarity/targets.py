@@ -65,6 +65,9 @@ def target_of(v: View, target: Target, audio_root: Path | None = None, fewest: i
 
 
 def _own(v: View, table: pd.DataFrame) -> Matrix:
+    if table.index.has_duplicates:
+        twice = table.index[table.index.duplicated()][0]
+        raise ProbeError(f"target: {twice} is there twice. Expected one row an utterance")
     numbers = table.select_dtypes("number").reindex(v.table["utterance_id"]).to_numpy(np.float64)
     if not numbers.shape[1] or np.isnan(numbers).any(axis=1).all():
         raise ProbeError(

@@ -122,6 +122,18 @@ def test_a_cache_is_not_taken_for_a_run(cache_folder: Path, tmp_path: Path) -> N
         analysis.load(tmp_path)
 
 
+def test_a_folder_with_runs_names_them(run: Run) -> None:
+    folder = run.folder.parent
+    named = rf"{folder}: no run here\. Name one of those in it, as {run.folder}: {run.folder.name}"
+    with pytest.raises(ProbeError, match=named):
+        analysis.load(folder)
+
+
+def test_a_split_that_no_run_has_is_refused(run: Run) -> None:
+    with pytest.raises(ProbeError, match="split=test: expected dev or eval"):
+        analysis.load(run).by("attack", split="test")
+
+
 def test_the_layer_curve_shows_the_figures_of_the_table(run: Run) -> None:
     ax = analysis.layer_curve(run)
     lines = lines_of(ax)

@@ -89,11 +89,14 @@ def test_what_cannot_be_a_target_is_refused(cache: Cache, tmp_path: Path) -> Non
         table_of(60, speaker=["x"] * 60),
     )
     own = pd.DataFrame({"text": ["a"]}, index=["u"])
+    twice = pd.DataFrame({"f0": [1.0, 2.0]}, index=["u", "u"])
     for message, what in {
         "expected one of mel": lambda: cca_with(cache, "age"),
         "no layer 9": lambda: cca_with(cache, 9),
         "1 speakers have 10 or more": lambda: cca_with(alone, "speaker"),
         "without numbers": lambda: cca_with(cache, own),
+        "target: u is there twice": lambda: cca_with(cache, twice),
+        "tier=word: expected pooled or frames": lambda: cca_with(cache, "label", tier="word"),
         "does not say how its audio was read": lambda: cca_with(cache, "mel"),
         "expected 40 or more": lambda: cca_with(
             cache, "trivial", where=[True] * 30 + [False] * 270
