@@ -12,6 +12,7 @@ from analysis.commands.parameters import Only, with_options
 from analysis.commands.printing import out, print_frame
 from analysis.runs.companions import ABOUT, CLIPS, clips_in, companion_folder, write_about
 from analysis.runs.kinds import RUN, expect
+from cache.errors import ProbeError, argument
 from probing.augmentation.smoothing import Smoothing
 from probing.extraction.machine import Machine
 from probing.options import option
@@ -81,10 +82,7 @@ def attack(
     folder = places.folder or companion_folder(run, "attack")
     runs = [run, *places.against]
     _check_places(runs, folder, places.keep)
-    load = import_module("analysis.runs.loading").load
-    loaded = [load(one, corpus) for one in runs]
-    # refuses what no run has before PyTorch is loaded
-    import_module("probing.robustness.attacked").heads_of_runs(loaded, options, smoothing)
+    loaded = _load(runs, corpus, options, smoothing)
     audio_root = _audio_of(loaded[0], audio_root)
     # from here on it takes seconds
     found = import_module("analysis.robustness").attack_run(
@@ -100,10 +98,27 @@ def attack(
     _conclude(found, folder, places.keep)
 
 
+def _load(
+    runs: Sequence[Path], corpus: str | None, options: AttackOptions, smoothing: Smoothing
+) -> "list[LoadedRun]":
+    """The runs; what they do not have is refused before PyTorch is loaded."""
+    load = import_module("analysis.runs.loading").load
+    loaded = [load(one, corpus) for one in runs]
+    import_module("probing.robustness.attacked").heads_of_runs(loaded, options, smoothing)
+    return loaded
+
+
 def _audio_of(run: "LoadedRun", audio_root: Path | None) -> Path:
-    """The folder of the audio of the eval clips of a run."""
+    """The folder of the audio of the eval clips of a run, some of which are there."""
     cache = import_module("probing.runs").find_cache(run, run.part("eval"))
     folder: Path = import_module("probing.corpora.cached").audio_of(cache, audio_root)
+    trials = set(run.trials_of(run.part("eval"))["utterance_id"])
+    paths = cache.utterances.loc[cache.utterances["utterance_id"].isin(trials), "path"]
+    if not any((folder / path).exists() for path in paths):
+        where = f"Say where the audio is now: {argument('audio_root', 'DIR')}"
+        raise ProbeError(
+            f"{folder / paths.iloc[0]}: no such file, nor any other eval clip. {where}"
+        )
     return folder
 
 

@@ -349,6 +349,8 @@ WRONG = {
     "--out wavlm.cache": "a cache",
     "--against c.csv": "c.csv: no run here",
     "--audio-root nowhere": "nowhere: the audio of",
+    "--audio-root wavlm.run": "no such file, nor any other eval clip. Say where the audio is now: "
+    "--audio-root DIR",
 }
 
 
