@@ -172,41 +172,8 @@ def views(
         raise ProbeError(
             f"deviation with tier={tier!r}: a frame has no deviation over time. Leave it out"
         )
-    chosen = []
-    for cache, layers in given:
-        chosen.append(list(cache.layers if layers is None else layers))
-        missing = [k for k in chosen[-1] if k not in cache.layers]
-        if missing or not chosen[-1]:
-            lacking = f"no layer {missing[0]}" if missing else "no layers asked for"
-            raise ProbeError(
-                f"{cache.folder}: {lacking}; it has {cache.layers[0]}..{cache.layers[-1]}"
-            )
-        if tier not in TIERS:
-            raise OptionError("tier", tier, f"expected {one_of(TIERS)}")
-        if tier not in cache.tiers:
-            raise ProbeError(
-                f"{cache.folder}: no tier {tier!r}, only {', '.join(cache.tiers)}. Extract again "
-                f"with --{tier} into another folder, or compare the pooled tier"
-            )
-    first = given[0][0]
-    tables = [first.select(where).reset_index(drop=True)]
-    for cache, _ in given[1:]:
-        common = tables[0]["utterance_id"].isin(cache.utterances["utterance_id"])
-        tables[0] = tables[0][common].reset_index(drop=True)
-        there = cache.utterances.set_index("utterance_id", drop=False)
-        tables.append(there.loc[tables[0]["utterance_id"]].reset_index(drop=True))
-    if tables[0].empty:
-        others = (
-            " that are also in " + ", ".join(str(cache.folder) for cache, _ in given[1:])
-            if given[1:]
-            else ""
-        )
-        values = list(where.values()) if isinstance(where, Mapping) else [where]
-        named = argument(
-            "where", values[0] if len(values) == 1 and isinstance(values[0], str) else None
-        )
-        splits = ", ".join(sorted(map(str, first.utterances["split"].unique())))
-        raise ProbeError(f"{first.folder}: no utterances for {named}{others}. Its splits: {splits}")
+    chosen = [_layers_of(cache, layers, tier) for cache, layers in given]
+    tables = _in_common([cache for cache, _ in given], where)
     picked: tuple[Array, ...] = ()
     if tier == "frames":
         picked = tuple(_spread(n, frames_per_utterance) for n in _frames_in_common(tables))
@@ -223,6 +190,8 @@ def _layers_of(cache: Cache, layers: Sequence[int] | None, tier: str) -> list[in
     if missing or not chosen:
         lacking = f"no layer {missing[0]}" if missing else "no layers asked for"
         raise ProbeError(f"{cache.folder}: {lacking}; it has {cache.layers[0]}..{cache.layers[-1]}")
+    if tier not in TIERS:
+        raise OptionError("tier", tier, f"expected {one_of(TIERS)}")
     if tier not in cache.tiers:
         raise ProbeError(
             f"{cache.folder}: no tier {tier!r}, only {', '.join(cache.tiers)}. Extract again "

@@ -1,15 +1,12 @@
 """The command `probe report`."""
 
-from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from analysis.commands.arguments import (
-    RunFolders,
-)
+from analysis.commands.arguments import RunFolders
 from analysis.commands.files import check_given_folder, is_output, written_out
 from analysis.commands.printing import out
 from analysis.runs.kinds import expect_runs
@@ -63,10 +60,8 @@ def report(
         expect_runs(runs)
         for folder in beside or ():
             check_given_folder(folder, "beside")
-        save_report = import_module("analysis.reports.report").save_report
-        chosen = runs[0] if len(runs) == 1 else runs
-        page = save_report(
-            chosen,
+        page = import_module("analysis.reports.report").save_report(
+            runs[0] if len(runs) == 1 else runs,
             place,
             measures=measures,
             beside=beside or (),
@@ -74,10 +69,3 @@ def report(
         )
     if not is_output(file):
         out.print(f"Report: {page}", markup=False)
-
-
-def _check_there(folders: Sequence[Path]) -> None:
-    """Refuse folders of findings that are not there."""
-    for folder in folders:
-        if not folder.is_dir():
-            raise OptionError("beside", folder, "no such folder. Name one that is there")

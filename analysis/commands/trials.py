@@ -57,8 +57,8 @@ class TrialFiles:
 
     def check(self, scores: Path) -> None:
         """Refuse files that are not there, and options of no use, before any file is read."""
-        for one in (scores, *([self.against] if self.against else [])):
-            expect_file(one)
+        for file in (scores, *([self.against] if self.against else [])):
+            expect_file(file)
         if self.against and same_file(scores, self.against):
             advice = "is the file of the scores itself. Name that of another system"
             raise OptionError("against", self.against, advice)

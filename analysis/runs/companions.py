@@ -153,19 +153,20 @@ def companions_of(
     found: list[dict[str, Companion]] = [{} for _ in runs]
     for folder in map(Path, given):
         refuse_other(folder, f"a folder of {one_of(f'probe {kind}' for kind in KINDS)}")
-        one = Companion.read(folder)
-        if one.about["run_id"] not in ids:
+        companion = Companion.read(folder)
+        about = companion.about
+        if about["run_id"] not in ids:
             names = ", ".join(map(_name, runs))
-            advice = f"Make it of this one: probe {one.kind}"
-            other = f"{one.about['run']} {one.about['run_id']}, not of {names} {', '.join(ids)}"
+            advice = f"Make it of this one: probe {companion.kind}"
+            other = f"{about['run']} {about['run_id']}, not of {names} {', '.join(ids)}"
             raise OptionError("beside", folder, f"is of another run, {other}. {advice}")
-        mine = found[ids.index(one.about["run_id"])]
-        if one.kind in mine:
-            other = "is there twice. Name it once"
-            if folder.resolve() != mine[one.kind].folder.resolve():
-                other = f"{mine[one.kind].folder} is of the same run and kind. Give one of them"
-            raise OptionError("beside", folder, other)
-        mine[one.kind] = one
+        mine = found[ids.index(about["run_id"])]
+        if (twin := mine.get(companion.kind)) is not None:
+            why = "is there twice. Name it once"
+            if folder.resolve() != twin.folder.resolve():
+                why = f"{twin.folder} is of the same run and kind. Give one of them"
+            raise OptionError("beside", folder, why)
+        mine[companion.kind] = companion
     left_out: list[list[str]] = [[] for _ in runs]
     for run, known, mine, lines in zip(runs, ids, found, left_out, strict=True):
         for kind in KINDS:

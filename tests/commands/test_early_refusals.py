@@ -28,6 +28,7 @@ for words in json.load(sys.stdin):
     print(code, "torch" in sys.modules, flush=True)
     print("@", file=sys.stderr, flush=True)
 """
+TUNE_ANEW = "tune --backbone embedded --corpus demo"
 EVAL = "my.run/scores/linear-layer-03.eval.txt"
 REFUSED = {
     "export my.run new --depth 99": "--depth 99: my.run has no head of that depth",
@@ -64,6 +65,9 @@ REFUSED = {
     "plot my.run layers --out x.png --dpi 9999": "--dpi 9999: expected 30 to 1200",
     "transfer my.cache --json --out -": "--json: goes to standard output, and so does --out -",
     "transfer my.cache my.cache --run my.run": "1 run for the scores of 2 caches",
+    "transfer my.cache ./my.cache": "my.cache: is there twice. Name each cache once",
+    "transfer my.cache --target foo": "--target foo: no such column. Expected one of",
+    "transfer my.cache --run my.run --target split": "my.run: its target is label, the scores",
     f"evaluate {EVAL} --out full": "--out full: holds other files, as notes.txt",
     f"evaluate {EVAL} --asv-keys clip.wav": "--asv-keys clip.wav: is of speaker verification",
     f"evaluate {EVAL} --asv-scores none": "--asv-scores none: no such file",
