@@ -15,14 +15,13 @@ from itertools import product
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_info, threadpool_limits
 
 from analysis.caches.views import FRAMES_PER_UTTERANCE, View, parts, views
 from cache import Cache, ProbeError
 from cache.errors import OptionError, argument
 from cache.reader import Where
 from probing.progress import ProgressLine, progress_line
-from probing.threads import Threads
+from probing.threads import blas_workers
 
 Matrix = NDArray[np.float64]
 FLAT = 1e-10  # share of the largest variance of a direction below which it is rounding
@@ -291,11 +290,7 @@ def _scores(
     line: ProgressLine,
 ) -> Iterator[tuple[float, float]]:
     """Scores of pairs, several in parallel, as one decomposition gains little from threads."""
-    threads = max(
-        [int(pool["num_threads"]) for pool in threadpool_info() if pool["user_api"] == "blas"]
-        or [1]
-    )
-    with threadpool_limits(1, "blas"), Threads(threads) as workers:
+    with blas_workers(len(at)) as workers:
         for found in workers.map(
             lambda pair: projection_weighted(
                 pair[1], left[pair[0][0]].whitening, right[pair[0][1]].whitening

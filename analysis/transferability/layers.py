@@ -30,6 +30,7 @@ from cache.reader import Where
 from probing.progress import progress_line
 from probing.targets.options import TargetOptions
 from probing.targets.values import read_column
+from probing.threads import blas_workers
 
 SHUFFLED = "transrate_shuffled"  # TransRate grows with the width of a layer, whatever the labels
 SCORES = ("logme", "h_score", "transrate", "gbc")
@@ -97,33 +98,9 @@ def transfer_scores(
     # of all, before the layers of any are read
     classes_of_each = [_classes(v, target, labels) for v in seen]
     for v, classes in zip(seen, classes_of_each, strict=True):
-        with progress_line(
-            f"Transferability of {v.cache.about.get('backbone')}", len(v.layers), "layers"
-        ) as line:
-            rows = {}
-            for layer in v.layers:
-                rows[layer] = _scores(
-                    v,
-                    layer,
-                    classes=classes,
-                    wanted=scores,
-                    standardize=standardize,
-                    memory_gb=memory_gb,
-                )
-                if "transrate" in scores:
-                    control = _scores(
-                        v,
-                        layer,
-                        classes=_shuffled(classes),
-                        wanted=("transrate",),
-                        standardize=standardize,
-                        memory_gb=memory_gb,
-                    )
-                    rows[layer][SHUFFLED] = control["transrate"]
-                line.advance(1, f"layer {layer}")
-        tables.append(
-            pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("layer")
-        )
+        rows = _of_layers(v, classes, wanted=scores, standardize=standardize, memory_gb=memory_gb)
+        table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+        tables.append(table.rename_axis("layer"))
     names = [f"{c.about.get('backbone')}" for c in caches]
     names = [
         name if names.count(name) == 1 else f"{name} ({c.folder})"
@@ -137,6 +114,34 @@ def transfer_scores(
         "rows": ", ".join(names),
     }
     return table
+
+
+def _of_layers(
+    v: View,
+    classes: list[NDArray[np.intp]],
+    wanted: Sequence[str],
+    standardize: bool,
+    memory_gb: float,
+) -> dict[int, dict[str, float]]:
+    """The scores of every layer, and TransRate of shuffled labels if it is wanted."""
+    n = sum(int(v.counts()[members].sum()) for members in classes)
+    at_once = max(1, min(len(v.layers), int(memory_gb * 0.5e9 / (8 * n * v.width))))
+
+    def scores_of(layer: int) -> dict[str, float]:
+        score = partial(_scores, v, layer, standardize=standardize, memory_gb=memory_gb / at_once)
+        found = score(classes=classes, wanted=wanted)
+        if "transrate" in wanted:
+            control = score(classes=_shuffled(classes), wanted=("transrate",))
+            found[SHUFFLED] = control["transrate"]
+        return found
+
+    rows = {}
+    about = f"Transferability of {v.cache.about.get('backbone')}"
+    with progress_line(about, len(v.layers), "layers") as line, blas_workers(at_once) as workers:
+        for layer, found in zip(v.layers, workers.map(scores_of, v.layers), strict=True):
+            rows[layer] = found
+            line.advance(1, f"layer {layer}")
+    return rows
 
 
 def _shuffled(classes: list[NDArray[np.intp]]) -> list[NDArray[np.intp]]:
