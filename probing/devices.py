@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from runpy import run_path
 from typing import TYPE_CHECKING
 
 from cache.errors import ProbeError, argument
@@ -52,6 +57,8 @@ def find_device(name: str = "auto", *, double: bool = False) -> torch.device:
     >>> find_device("cpu").type
     'cpu'
     """
+    if built := _cpu_build():
+        _check_there(name, built, ["cpu"])
     import torch
 
     modules = {kind: getattr(torch, kind) for kind in ("cuda", "xpu")}
@@ -65,7 +72,7 @@ def find_device(name: str = "auto", *, double: bool = False) -> torch.device:
         *(f"{kind}:{i}" for kind, n in n_of.items() for i in range(n)),
         *(["mps"] if mps else []),
     ]
-    check_device_name(name, f"; this machine has {', '.join(found)}")
+    _check_there(name, torch.__version__, found)
     if double and name == "mps":
         raise DeviceUnavailable(
             f"{argument('device', 'mps')}: it has no float64, in which probes are solved. Type "
@@ -74,12 +81,31 @@ def find_device(name: str = "auto", *, double: bool = False) -> torch.device:
     if name == "auto":
         several = [kind for kind, n in n_of.items() if n]
         return torch.device(several[0] if several else "mps" if mps and not double else "cpu")
-    device = torch.device(name)
-    there = {"cpu": True, "mps": mps, **{kind: (device.index or 0) < n for kind, n in n_of.items()}}
-    if not there[device.type]:
+    return torch.device(name)
+
+
+def _check_there(name: str, version: str, found: Sequence[str]) -> None:
+    """Refuse a device that is none of those that a version of PyTorch finds here."""
+    check_device_name(name, f"; this machine has {', '.join(found)}")
+    if name != "auto" and not {name, f"{name}:0"} & {*found}:
         raise DeviceUnavailable(
-            f"{argument('device', name)}: PyTorch {torch.__version__} finds no such device "
+            f"{argument('device', name)}: PyTorch {version} finds no such device "
             f"here, only {', '.join(found)}. Type {argument('device', found[-1])}, or install a "
             "PyTorch built for yours."
         )
-    return device
+
+
+def _cpu_build() -> str:
+    """The version of a PyTorch that can have no device but the CPU, which is not imported for that.
+
+    Empty if it may have others, as on a Mac.
+    """
+    found = find_spec("torch")
+    if found is None or found.origin is None or sys.platform == "darwin":
+        return ""
+    try:
+        stated = run_path(str(Path(found.origin).with_name("version.py")))
+    except OSError:
+        return ""
+    others = any(stated.get(kind, kind) for kind in ("cuda", "hip", "xpu"))
+    return "" if others else str(stated["__version__"])
