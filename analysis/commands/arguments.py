@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from analysis.commands.completion import corpora, corpora_of_run, devices
+from analysis.commands.typed import refuse_idle
+from cache.errors import argument
 from probing.devices import HELP as DEVICE_HELP
 
 DEMO_CACHE = Path("results/demo.cache")
@@ -80,3 +82,20 @@ Pictured = Annotated[
         help="Picture (.png, .svg, .pdf) or table (.csv, .parquet, .tex, .md); - is csv.",
     ),
 ]
+
+
+def check_audio_root(audio_root: Path | None, corpus: str | None) -> None:
+    """Refuse a folder of audio beside a corpus that does not start from it, or beside none."""
+    if audio_root is None:
+        return
+    if corpus is None:
+        why = f"is where the paths of {argument('corpus')} start, and there is none"
+        refuse_idle("audio_root", audio_root, why)
+        return
+    from probing.corpora.hugging_face import PREFIX, is_saved
+    from probing.corpora.manifest import is_manifest
+
+    path = Path(corpus).expanduser()
+    if not (corpus.startswith(PREFIX) or is_saved(path) or is_manifest(path)):
+        why = f"is where the paths of a manifest start, and {corpus} is none"
+        refuse_idle("audio_root", audio_root, why)

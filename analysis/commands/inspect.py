@@ -11,9 +11,11 @@ from analysis.commands.arguments import CACHE_AUDIO_HELP, Pictured
 from analysis.commands.files import PICTURES, TABLES, check_suffix, save
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import out
-from analysis.runs.kinds import EXPORT, RUN, expect, kind_of
-from cache.errors import CacheMissing
+from analysis.commands.typed import refuse_idle
+from analysis.runs.kinds import EXPORT, RUN, expect
+from cache.errors import argument
 from probing.devices import HELP as DEVICE_HELP
+from probing.devices import find_device
 from probing.options import option
 from probing.progress import console, status_line
 
@@ -57,7 +59,16 @@ class InspectOptions:
 
     def find(self, where: Path, utterance: str) -> "Inspection":
         """What the head of a run or an exported model says of an utterance."""
-        found: Inspection = import_module("analysis.inspection").inspect(
+        if self.labels is None:
+            labels = argument("labels")
+            refuse_idle(
+                "label_tier", self.label_tier, f"is of alignments, and no {labels} is given"
+            )
+        if Path(utterance).is_file():
+            for name, value in (("folder", self.folder), ("audio_root", self.audio_root)):
+                refuse_idle(name, value, f"is for an id, and {utterance} is a file")
+        # refuses what cannot be inspected before PyTorch is loaded
+        subject = import_module("analysis.inspection.subject").read_subject(
             where,
             utterance,
             head=self.named,
@@ -65,8 +76,11 @@ class InspectOptions:
             audio_root=self.audio_root,
             labels=self.labels,
             label_tier=self.label_tier,
-            device=self.device,
         )
+        find_device(self.device)
+        inspect_subject = import_module("analysis.inspection.utterance").inspect_subject
+        with status_line("Inspecting"):
+            found: Inspection = inspect_subject(subject, self.device)
         return found
 
 
@@ -92,10 +106,7 @@ def inspect(
     """
     check_suffix(file, (*PICTURES, *TABLES))
     expect(where, RUN, EXPORT)
-    if not Path(utterance).is_file():
-        _check_audio(where, options.folder, options.audio_root)
-    with status_line("Inspecting"):
-        found = options.find(where, utterance)
+    found = options.find(where, utterance)
     out.print(
         f"{found.head}: {found.utterance}, log odds of bona fide {found.score:z.2f}", markup=False
     )
@@ -103,18 +114,3 @@ def inspect(
         console.print(f"Note: {found.note}.", markup=False)
     picture = import_module("analysis.inspection").activation_picture
     save(file, lambda: picture(found)[0], found.activation)
-
-
-def _check_audio(where: Path, folder: Path | None, audio_root: Path | None) -> None:
-    """Refuse a cache whose audio is not there, before a model is loaded."""
-    cache = None
-    if folder is not None:
-        cache = import_module("cache").Cache(folder)
-    elif kind_of(where) == RUN:
-        runs = import_module("probing.runs")
-        try:
-            cache = runs.find_cache(runs.Run(where))
-        except CacheMissing:
-            return  # which is said with the id that needs it
-    if cache is not None:
-        import_module("probing.corpora.cached").audio_of(cache, audio_root)

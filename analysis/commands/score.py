@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analysis.commands.arguments import AUDIO_ROOT_HELP
+from analysis.commands.arguments import AUDIO_ROOT_HELP, check_audio_root
 from analysis.commands.files import check_one_output, is_output, written_out
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import out, print_json
 from analysis.commands.verdicts import print_threshold, print_verdicts, rates_in_words
-from analysis.runs.kinds import EXPORT, RUN, expect
+from analysis.runs.kinds import CACHE, EXPORT, RUN, expect, refuse_other
 from cache.errors import ProbeError
 from cache.manifest import MANIFEST
 from probing.devices import HELP as DEVICE_HELP
+from probing.devices import find_device
 from probing.options import option
 from probing.progress import console
 from probing.scores.names import VERDICT_FILES, check_output
@@ -76,13 +77,17 @@ class Source:
         self, where: Path, inputs: Sequence[Path], place: Path | None, options: ScoreOptions
     ) -> "Result":
         """Score the inputs, or the corpus, with a model, and say what cannot be used."""
-        found: Result = import_module("probing.serving").score_inputs(
+        # refuses what the records rule out before PyTorch is loaded
+        source = import_module("probing.serving.source").read_source(
+            where, inputs, place, options, corpus=self.spec, audio_root=self.audio_root
+        )
+        check_audio_root(self.audio_root, self.spec)
+        find_device(self.device)
+        found: Result = import_module("probing.serving.inputs").score_source(
             where,
-            inputs,
+            source,
             place,
             options,
-            corpus=self.spec,
-            audio_root=self.audio_root,
             device=self.device,
             on_failure=lambda name, reason: console.print(
                 f"{name}: {reason}; left out", markup=False
@@ -119,7 +124,6 @@ def score(
     check_output(file, options.form, verdicts=on_audio)
     _check_there(where, inputs or ())
     with written_out(file, "scores.txt") as place:
-        import_module("probing.serving.places").check_model(where, options)
         found = source.score(where, inputs or [], place, options)
     if as_json:
         _print_json(found)
@@ -134,6 +138,7 @@ def _check_there(where: Path, inputs: Sequence[Path]) -> None:
     """Refuse what is no run or export, and inputs that are not there, before a model is read."""
     expect(where, RUN, EXPORT)
     for path in inputs:
+        refuse_other(path, CACHE, "audio")
         if not path.exists():
             raise ProbeError(
                 f"{path}: no such file or folder. Name a cache, audio files, or folders of them"

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.commands.arguments import AUDIO_ROOT_HELP
+from analysis.commands.arguments import AUDIO_ROOT_HELP, check_audio_root
 from analysis.commands.files import check_given
 from analysis.commands.typed import refuse_idle, same_file
 from analysis.runs.kinds import expect_file
@@ -70,23 +70,6 @@ class TrialFiles:
         if self.asv_scores is None:
             why = f"is of speaker verification scores. Name them: {argument('asv_scores', 'FILE')}"
             refuse_idle("asv_keys", self.asv_keys, why, "Or leave it out")
-
-
-def check_audio_root(audio_root: Path | None, corpus: str | None) -> None:
-    """Refuse a folder of audio beside a corpus that does not start from it, or beside none."""
-    if audio_root is None:
-        return
-    if corpus is None:
-        why = f"is where the paths of {argument('corpus')} start, and there is none"
-        refuse_idle("audio_root", audio_root, why)
-        return
-    from probing.corpora.hugging_face import PREFIX, is_saved
-    from probing.corpora.manifest import is_manifest
-
-    path = Path(corpus).expanduser()
-    if not (corpus.startswith(PREFIX) or is_saved(path) or is_manifest(path)):
-        why = f"is where the paths of a manifest start, and {corpus} is none"
-        refuse_idle("audio_root", audio_root, why)
 
 
 @dataclass(frozen=True)

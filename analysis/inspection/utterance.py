@@ -9,16 +9,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.caches.waveforms import Waveforms
 from analysis.inspection.evidence import frame_evidence
+from analysis.inspection.subject import Subject, read_subject
 from cache import Cache, ProbeError
-from cache.errors import argument
 from cache.manifest import fingerprint_id
-from probing.alignments import read_alignments
-from probing.audio import SAMPLING_RATE, UnusableAudio, Waveform, load_audio
+from probing.audio import SAMPLING_RATE, Waveform
 from probing.devices import find_device
 from probing.extraction import layers_of
-from probing.runs import Run, find_cache
+from probing.runs import Run
 from probing.serving import Server
 from probing.serving.exported import load_run_backbone, run_options
 from probing.serving.heads import head_depth
@@ -91,43 +89,33 @@ def inspect(
     >>> list(found.activation.columns)
     ['time', 'activation']
     """
+    folder = where.folder if isinstance(where, Run) else Path(where)
+    subject = read_subject(
+        folder,
+        utterance,
+        head=head,
+        cache=cache,
+        audio_root=audio_root,
+        labels=labels,
+        label_tier=label_tier,
+    )
+    return inspect_subject(subject, device)
+
+
+def inspect_subject(subject: Subject, device: str = "cpu") -> Inspection:
+    """As `inspect`, of what `read_subject` read.
+
+    >>> from analysis.inspection.subject import read_subject
+    >>> subject = read_subject(Path("results/demo.run"), "clip.wav", head="linear")
+    >>> inspect_subject(subject).utterance
+    'clip.wav'
+    """
     find_device(device)
-    server = Server(where.folder if isinstance(where, Run) else Path(where), head)
-    known = server.exported.record if server.exported else server.run.record
-    backbone = str(known["backbone"] if server.exported else known["about"]["backbone"])
-    frames = None
-    label = ""
-    path = Path(utterance)
-    place = str(path)
-    if path.is_file():
-        options = (
-            server.exported.options if server.exported else run_options(server.run, server.head)
-        )
-        try:
-            waveform = load_audio(path, options.cropping)
-        except UnusableAudio as error:
-            raise ProbeError(f"{path}: {error}. Give another file") from None
-    else:
-        opened = _cache(server, cache, str(utterance))
-        rows = opened.select({"utterance_id": str(utterance)})
-        if rows.empty:
-            raise ProbeError(
-                f"{utterance}: no such file, and no utterance of {opened.folder}. Its ids: "
-                f"{', '.join(opened.utterances['utterance_id'].head(3))}, ..."
-            )
-        row = rows.iloc[0]
-        label = row["label"] if row["attack"] in ("", "-") else f"{row['label']}, {row['attack']}"
-        place = row["path"]
-        waveform = Waveforms(opened, audio_root).load(str(utterance), place)
-        server.check(opened)
-        if "frames" in opened.tiers and set(server.head.layers) <= set(opened.layers):
-            frames = opened.frames([str(utterance)], server.head.layers)[0]
-    intervals = None
-    if labels is not None:
-        known_as = pd.DataFrame({"utterance_id": [str(utterance)], "path": [place]})
-        intervals = read_alignments(labels, known_as, tier=label_tier, overlaps="leave-out").table
+    server = Server(subject.head.where, subject.head.name)
+    waveform = subject.waveform
+    frames = subject.frames
     if frames is None:
-        frames = _frames(server, waveform, str(utterance), device)
+        frames = _frames(server, waveform, subject.utterance, device)
     found = frame_evidence(server.head, frames)
     seconds = len(waveform) / SAMPLING_RATE
     middle = (np.arange(len(found.values)) + 0.5) * seconds / len(found.values)
@@ -136,30 +124,25 @@ def inspect(
         "score": found.score,
         "head": server.name,
         "how": found.how,
-        "utterance": str(utterance),
+        "utterance": subject.utterance,
     }
-    name = path.name if path.is_file() else str(utterance)
+    known = server.exported.record if server.exported else server.run.record
+    backbone = str(known["backbone"] if server.exported else known["about"]["backbone"])
     corpus = known.get("corpus", "") if server.exported else known["caches"]["train"]["corpus"]
-    about = (backbone, str(corpus), fingerprint_id(known["fingerprint"]))
-    verdict = found.score, server.name, found.how, name, label
-    return Inspection(activation, waveform, *verdict, *about, server.note, intervals)
-
-
-def _cache(server: Server, given: Cache | str | Path | None, utterance: str) -> Cache:
-    if isinstance(given, Cache):
-        return given
-    if given is None and server.exported:
-        raise ProbeError(
-            f"{utterance}: no such file. An utterance id needs its cache: "
-            f"{argument('cache', 'DIR')}"
-        )
-    try:
-        return find_cache(server.run) if given is None else Cache(given)
-    except ProbeError as error:
-        raise ProbeError(
-            f"{utterance}: no such file, and as an id it needs a cache: {error} Say "
-            f"{argument('cache', 'DIR')}"
-        ) from None
+    return Inspection(
+        activation,
+        waveform,
+        found.score,
+        server.name,
+        found.how,
+        utterance=subject.name,
+        label=subject.label,
+        backbone=backbone,
+        corpus=str(corpus),
+        cache=fingerprint_id(known["fingerprint"]),
+        note=server.note,
+        intervals=subject.intervals,
+    )
 
 
 def _frames(server: Server, waveform: Waveform, name: str, device: str) -> NDArray[np.floating]:

@@ -36,7 +36,7 @@ from probing.robustness import Condition
 from probing.runs import find_cache
 from probing.serving.candidates import LINEAR, Candidate, known_heads
 from probing.serving.heads import AnyHead, choose_head
-from probing.serving.score import check_cache
+from probing.serving.matching import check_cache
 
 CLEAN = "clean"
 RESAMPLES_AT_ONCE = 100
@@ -143,9 +143,9 @@ def measure(
             for cache in caches.values() if about is known[0] else ():
                 weights = [run.record.fingerprint.get("backbone_weights_sha256")]
                 check_cache(
-                    head,
                     cache,
-                    weights=weights,
+                    head.dim,
+                    weights,
                     fingerprint=run.record.fingerprint,
                     where=str(run.folder),
                 )

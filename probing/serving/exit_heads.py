@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from probing.exits.policy import ExitPolicy
 from probing.heads.head import Head, HeadUnusable, head_of
-from probing.serving.layer_probe import FORM as PROBE
 from probing.serving.layer_probe import LayerProbe
-from probing.serving.places import EXITS as FORM
+from probing.serving.places import EXITS, PROBE
 
 
 class ExitHeads:
@@ -65,7 +64,7 @@ class ExitHeads:
         """Everything but the tensors."""
         heads = [head.config() for head in self.heads]
         return {
-            "form": FORM,
+            "form": EXITS,
             "policy": self.policy.as_dict(),
             "heads": heads,
             "score": "calibrated log odds",

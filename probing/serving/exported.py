@@ -26,8 +26,8 @@ from probing.sealing import seal
 from probing.serving.candidates import ServingError
 from probing.serving.heads import AnyHead, head_depth, read_head
 from probing.serving.matching import check_matching
-from probing.serving.places import HEAD, KEPT, SERVING, read_serving
-from probing.serving.reference import REFERENCE, TENSORS, Reference, read_reference
+from probing.serving.places import HEAD, KEPT, REFERENCE, SERVING, options_of, read_serving
+from probing.serving.reference import TENSORS, Reference, read_reference
 from probing.tensors import save_arrays
 
 
@@ -167,13 +167,7 @@ def run_options(run: Run, head: AnyHead) -> Options:
     >>> run_options(run, choose_head(run, name="linear-layer-02").head).seconds
     0.5
     """
-    given = run.record.get("about", {}).get("options")
-    if not given:
-        raise ServingError(
-            f"{run.folder}: does not say how its cache was "
-            "extracted. Run again: probe extract, probe sweep"
-        )
-    return Options(**{**given, "frames": head.tier == "frames"})
+    return options_of(run, head.tier == "frames")
 
 
 def load_run_backbone(run: Run, options: Options, device: str = "cpu") -> Backbone:

@@ -20,9 +20,8 @@ from probing.serving.candidates import (
     candidate,
 )
 from probing.serving.exit_heads import ExitHeads
-from probing.serving.layer_probe import FORM as PROBE
 from probing.serving.layer_probe import LayerProbe
-from probing.serving.places import EXITS
+from probing.serving.places import EXITS, PROBE
 
 AnyHead = Head | LayerProbe | ExitHeads
 

@@ -11,24 +11,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cache import Cache
-from cache.errors import argument
-from cache.manifest import MANIFEST
 from probing.augmentation.smoothing import Smoothing
-from probing.corpora import load_corpus
 from probing.corpora.corpus import Corpus
 from probing.devices import find_device
 from probing.evaluation import Evaluation, evaluate
 from probing.labels import BONAFIDE, are_of_spoofing
 from probing.metrics.thresholds import ErrorRates, error_rates
 from probing.progress import console
-from probing.scores.names import VERDICT_FILES, check_output
+from probing.scores.names import VERDICT_FILES
 from probing.scores.options import ScoreOptions
-from probing.serving.candidates import ServingError
 from probing.serving.judging import judge
-from probing.serving.named_audio import audio_files
 from probing.serving.output import Output, write_verdicts
-from probing.serving.places import check_model
 from probing.serving.server import Server
+from probing.serving.source import Source, files_of, none_usable, read_source, rows_of
 from probing.serving.threshold import Threshold, choose_threshold
 from probing.serving.verdict import Verdicts
 
@@ -96,63 +91,37 @@ def score_inputs(
     >>> found.scored, found.verdicts.clips[0].decision in ("bonafide", "spoof")
     (1, True)
     """
-    options = options or ScoreOptions()
-    caches = [path for path in inputs if (path / MANIFEST).is_file()]
-    on_audio = not corpus and not caches
-    check_output(file, options.form, verdicts=on_audio)
-    find_device(device)
-    _check_inputs(inputs, caches, corpus, options)
-    check_model(where, options)
-    server = Server(where, options.head)
-    if server.note and not on_audio:  # a verdict holds it
-        say(f"Note: {server.note}.")
-    if on_audio:
-        _check_no_labels(options)
-    output = Output(server, file, options)
-    if on_audio:
-        return _on_audio(
-            server, audio_files(inputs, say), output=output, device=device, on_failure=on_failure
-        )
-    if corpus:
-        read = load_corpus(
-            corpus, audio_root=audio_root, splits=[options.split] if options.split else None
-        )
-        return _on_corpus(
-            server, read, output=output, device=device, on_failure=on_failure, say=say
-        )
-    return _on_cache(server, Cache(caches[0]), output, say)
-
-
-def _check_inputs(
-    inputs: Sequence[Path], caches: Sequence[Path], corpus: str | None, options: ScoreOptions
-) -> None:
-    """Refuse nothing to score, a cache among others, and noise on a cache."""
-    if bool(inputs) == bool(corpus):
-        raise ServingError(
-            "expected what to score: one cache, or audio files and folders, or "
-            f"{argument('corpus', 'SPEC')}"
-        )
-    if caches and len(inputs) > 1:
-        raise ServingError(f"{caches[0]}: a cache is scored alone. Give one cache, or audio")
-    if caches and options.smoothing:
-        raise ServingError(
-            f"{argument('smooth', options.smoothing.smooth)}: noise is added to audio, and "
-            f"{caches[0]} is a cache. Score audio, or a {argument('corpus')}"
-        )
-
-
-def _check_no_labels(options: ScoreOptions) -> None:
-    """Refuse what needs labels or splits, which audio has not."""
-    if options.form == "2019":
-        flag, needs = argument("form", "2019"), "labels"
-    elif options.split:
-        flag, needs = argument("split", options.split), "splits"
-    else:
-        return
-    raise ServingError(
-        f"{flag}: needs {needs}, and audio has none. Leave it out, or "
-        f"score a cache, or a {argument('corpus')}"
+    source = read_source(
+        where, inputs, file, options, corpus=corpus, audio_root=audio_root, say=say
     )
+    return score_source(where, source, file, options, device=device, on_failure=on_failure, say=say)
+
+
+def score_source(
+    where: Path,
+    source: Source,
+    file: Path | None = None,
+    options: ScoreOptions | None = None,
+    *,
+    device: str = "cpu",
+    on_failure: Callable[[str, str], None] = lambda name, reason: None,
+    say: Callable[[str], None] = console.print,
+) -> Result:
+    """Score what `probing.serving.source.read_source` read; other arguments as `score_inputs`.
+
+    Raises:
+        ProbeError: a head, a device or audio that cannot serve.
+    """
+    find_device(device)
+    server = Server(where, (options or ScoreOptions()).head)
+    output = Output(server, file, options or ScoreOptions())
+    if isinstance(source, dict):
+        return _on_audio(server, source, output=output, device=device, on_failure=on_failure)
+    if server.note:  # a verdict holds it
+        say(f"Note: {server.note}.")
+    if isinstance(source, Cache):
+        return _on_cache(server, source, output, say)
+    return _on_corpus(server, source, output=output, device=device, on_failure=on_failure, say=say)
 
 
 def _on_audio(
@@ -179,9 +148,8 @@ def _on_audio(
         server.clips(files, device, on_failure=failed, training=training, smoothing=smoothing)
     )
     if not clips:
-        raise ServingError(
-            f"{len(files)} files, and none can be used. Nothing was written; give other audio"
-        )
+        reasons = {Path(path): reason for path, reason in failures.values()}
+        raise none_usable(reasons, len(files))
     notes = [server.note] if server.note else []
     early = sum(clip.distance is None for clip in clips) if training else 0
     if smoothing:
@@ -229,19 +197,18 @@ def _on_corpus(
     """Score the audio of a corpus under its ids, and evaluate it if it has labels."""
     for note in corpus.notes:
         say(f"Note: {note}")
-    table = corpus.utterances
-    output.check(table, corpus.name)
-    files = {
-        name: corpus.root / path
-        for name, path in zip(table["utterance_id"], table["path"], strict=True)
-    }
+    files = files_of(corpus)
+    failures: dict[Path, str] = {}
+
+    def failed(name: str, reason: str) -> None:
+        failures[files[name]] = reason
+        on_failure(name, reason)
+
     smoothing = output.options.smoothing
-    scores = server.on_audio(files, device, on_failure, smoothing)
-    table = table[table["utterance_id"].isin(scores)]
-    if table.empty:
-        raise ServingError(
-            f"{len(files)} files, and none can be used. Nothing was written; give other audio"
-        )
+    scores = server.on_audio(files, device, failed, smoothing)
+    if not scores:
+        raise none_usable(failures, len(files))
+    table = corpus.utterances[corpus.utterances["utterance_id"].isin(scores)]
     values = np.array([scores[name] for name in table["utterance_id"]])
     if smoothing:
         say(f"Note: {_of_smoothing(smoothing)}.")
@@ -250,14 +217,7 @@ def _on_corpus(
 
 def _on_cache(server: Server, cache: Cache, output: Output, say: Callable[[str], None]) -> Result:
     """Score the utterances of a cache, and evaluate them if they have labels."""
-    split = output.options.split
-    table = cache.select({"split": split} if split else None)
-    if not len(table):
-        raise ServingError(
-            f"{argument('split', split)}: {cache.folder} has only "
-            f"{', '.join(cache.utterances['split'].unique())}"
-        )
-    output.check(table, str(cache.folder))
+    table = rows_of(cache, output.options)
     return _evaluated(server, table, server.on_cache(cache, table, say), output)
 
 

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from probing.heads.head import HeadUnusable
 from probing.serving.candidates import LINEAR
-
-FORM = "layer-probe"
+from probing.serving.places import PROBE
 
 
 class LayerProbe:
@@ -60,7 +59,7 @@ class LayerProbe:
     def config(self) -> dict[str, Any]:
         """Everything but the tensors."""
         return {
-            "form": FORM,
+            "form": PROBE,
             "layer": self.depth,
             "dim": self.dim,
             "input": "pooled mean and standard deviation, (2 * dim) features, not standardised",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from cache.fingerprint import differences
 from probing.serving.candidates import ServingError
+
+if TYPE_CHECKING:
+    from cache import Cache
 
 # What a person calls the entries of a fingerprint that every version wrote and that must agree.
 # Entries that are named nowhere here must agree too, where both have them.
@@ -48,6 +51,40 @@ ELSEWHERE = {
 }
 # entries of an architecture with a value a block, of which an export has the first
 BY_BLOCK = {"sliding_windows"}
+
+
+def check_cache(
+    cache: Cache,
+    dim: int | None,
+    weights: Sequence[object],
+    fingerprint: Mapping[str, Any],
+    where: str,
+    say: Callable[[str], None] = lambda text: None,
+) -> None:
+    """Refuse a cache whose states are not made as those that a head was trained on.
+
+    Args:
+        cache: whose states are to be scored.
+        dim: width of the layers that the head takes; None if it is not known yet.
+        weights: sha256 of backbones that the head is for.
+        fingerprint: of the cache that the head was trained on.
+        where: what the head belongs to, for messages.
+        say: called with what differs and does not matter, such as versions.
+
+    Raises:
+        ServingError: the cache is of another backbone, or cropped, normalised, pooled or computed
+            another way.
+    """
+    found = cache.fingerprint.get("backbone_weights_sha256")
+    if found not in weights or dim not in (None, cache.dim):
+        wide = "" if dim is None else f", {dim} wide"
+        raise ServingError(
+            f"{cache.folder}: of another backbone, {cache.about.get('backbone')} "
+            f"({str(found)[:12]}, {cache.dim} wide); the head of {where} is for weights "
+            f"{str(weights[0])[:12]}{wide}. Give a cache of that backbone, or the audio itself"
+        )
+    for difference in check_matching(cache.fingerprint, fingerprint, str(cache.folder), where):
+        say(f"Note: {difference}")
 
 
 def check_matching(

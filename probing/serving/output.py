@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -10,40 +11,21 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cache.atomic import replaced
-from cache.errors import argument
 from probing.labels import are_of_spoofing
 from probing.scores.files import write_scores
 from probing.scores.names import Form
 from probing.scores.options import ScoreOptions
-from probing.serving.candidates import ServingError
 from probing.serving.server import Server
 from probing.serving.verdict import Verdicts
 
 
+@dataclass(frozen=True)
 class Output:
     """Where scores go: a file of a form, of scores or of likelihood ratios; or nowhere."""
 
-    def __init__(self, server: Server, file: Path | None, options: ScoreOptions) -> None:
-        self.server = server
-        self.file = file
-        self.options = options
-        if options.calibrated and file is None:
-            raise ServingError(
-                f"{argument('calibrated')}: says what {argument('out')} holds. Name a score file"
-            )
-        if options.calibrated and server.reference is None:
-            raise ServingError(
-                f"{argument('calibrated')}: {server.where} is of an earlier version and has no "
-                "calibration. Write it again: probe export RUN DIR"
-            )
-
-    def check(self, table: pd.DataFrame, where: str) -> None:
-        """Refuse a form that the labels of a table do not fill."""
-        if self.options.form == "2019" and not are_of_spoofing(table["label"]):
-            raise ServingError(
-                f"{argument('form', '2019')}: {where} has utterances without label of bona fide "
-                f"or spoof. Type {argument('form', '2021')}"
-            )
+    server: Server
+    file: Path | None
+    options: ScoreOptions
 
     def write(self, table: pd.DataFrame, values: NDArray[np.float64]) -> None:
         """Write a score file."""

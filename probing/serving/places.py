@@ -15,13 +15,15 @@ from cache.manifest import read_json
 from probing.augmentation.smoothing import Smoothing
 from probing.extraction.options import Options
 from probing.runs import Run
-from probing.scores.options import ScoreOptions
 from probing.sealing import read_record
-from probing.serving.candidates import ServingError, candidate
+from probing.serving.candidates import ServingError
 
 SERVING = "serving.json"
 HEAD = "head.json"
-EXITS = "exits"  # the form that head.json has with early exit
+REFERENCE = "reference"  # its key of what a verdict needs
+# forms of the files of heads, beside that of `probing.heads.head`
+PROBE = "layer-probe"
+EXITS = "exits"
 KEPT = ("normalize", "max_seconds", "seconds", "pooled_dtype", "frames_dtype")  # of the options
 
 
@@ -55,32 +57,19 @@ def read_serving(folder: Path) -> dict[str, Any]:
     return record
 
 
-def check_model(where: Path, options: ScoreOptions) -> None:
-    """Refuse a head, or a way of scoring, that a run or an exported model does not have.
-
-    Args:
-        where: the run, or the folder of the exported model.
-        options: which head is wanted, and whether with early exit or noised copies.
+def options_of(run: Run, frames: bool) -> Options:
+    """The options by which a run's cache was extracted, with frames or without.
 
     Raises:
-        ServingError: it has no such head, has no exits, or has exits where each noised copy would
-            leave at a depth of its own.
-
-    >>> check_model(Path("results/demo.run"), ScoreOptions(head="linear-layer-02"))
+        ServingError: the run does not say.
     """
-    leaves = False
-    if (where / SERVING).is_file():
-        check_name(where, read_serving(where), options.head)
-        leaves = _form(where) == EXITS
-    else:
-        candidate(Run(where), name=options.head)
-    if options.early_exit and not leaves:
+    given = run.record.get("about", {}).get("options")
+    if not given:
         raise ServingError(
-            f"{argument('early_exit', True)}: {where} has no exits. Make a model that has: probe "
-            f"exits RUN, then probe export RUN DIR {argument('exits', 'FILE')}"
+            f"{run.folder}: does not say how its cache was "
+            "extracted. Run again: probe extract, probe sweep"
         )
-    if leaves:
-        check_not_smoothed(where, options.smoothing)
+    return Options(**{**given, "frames": frames})
 
 
 def check_not_smoothed(folder: Path, smoothing: Smoothing) -> None:
@@ -99,17 +88,6 @@ def check_name(folder: Path, record: Mapping[str, Any], head: str | None) -> Non
         raise ServingError(
             f"{argument('head', head)}: {folder} has no such head. It has: {record['head']}"
         )
-
-
-def _form(folder: Path) -> object:
-    """The form of the head of an exported model; None if it cannot be read.
-
-    Loading says then what is wrong.
-    """
-    try:
-        return read_json(folder / HEAD).get("form")
-    except (OSError, ValueError, AttributeError):
-        return None
 
 
 def check_exits_alone(depth: int | None, head: str | None) -> None:

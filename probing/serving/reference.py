@@ -33,9 +33,9 @@ from probing.runs.form import UTTERANCES
 from probing.sealing import check_file
 from probing.serving.candidates import ServingError
 from probing.serving.heads import AnyHead, head_depth
+from probing.serving.places import REFERENCE
 from probing.serving.training_clips import TrainingClips, training_clips
 
-REFERENCE = "reference"  # its key in serving.json
 TENSORS = "reference.safetensors"
 PARTS = ("dev", "eval")
 

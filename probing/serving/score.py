@@ -17,45 +17,16 @@ from probing.backbones import Backbone
 from probing.extraction import Options, layers_of
 from probing.extraction.layers import by_batches
 from probing.progress import progress_line
-from probing.serving.candidates import ServingError
 from probing.serving.early import Left, score_batch
 from probing.serving.exit_heads import ExitHeads
 from probing.serving.heads import AnyHead, head_depth
 from probing.serving.layer_scores import score_of_layers, scores_of_batch
-from probing.serving.matching import check_matching
+from probing.serving.matching import check_cache
 from probing.serving.training_clips import TrainingClips, mean_over_time
 from probing.serving.verdict import ScoredClip
 
 ROWS_AT_ONCE = 1024
 NOT_FINITE = "hidden states are not finite: NaN or infinite values"
-
-
-def check_cache(
-    head: AnyHead,
-    cache: Cache,
-    weights: Sequence[object],
-    fingerprint: Mapping[str, Any],
-    where: str,
-    say: Callable[[str], None] = lambda text: None,
-) -> None:
-    """Refuse a cache whose states are not made as those that a head was trained on.
-
-    Arguments are those of `score_cache`.
-
-    Raises:
-        ServingError: the cache is of another backbone, or cropped, normalised, pooled or computed
-            another way.
-    """
-    found = cache.fingerprint.get("backbone_weights_sha256")
-    if found not in weights or cache.dim != head.dim:
-        raise ServingError(
-            f"{cache.folder}: of another backbone, {cache.about.get('backbone')} "
-            f"({str(found)[:12]}, {cache.dim} wide); the head of {where} is for weights "
-            f"{str(weights[0])[:12]}, {head.dim} wide. Score a cache "
-            "of that backbone, or the audio itself"
-        )
-    for difference in check_matching(cache.fingerprint, fingerprint, str(cache.folder), where):
-        say(f"Note: {difference}")
 
 
 def score_cache(
@@ -79,7 +50,7 @@ def score_cache(
         say: called with what differs and does not matter, such as versions.
 
     Raises:
-        ServingError: see `check_cache`.
+        ServingError: see `probing.serving.matching.check_cache`.
 
     >>> from probing.runs import Run
     >>> from probing.serving import choose_head
@@ -90,7 +61,7 @@ def score_cache(
     >>> score_cache(head, cache, table, weights, cache.fingerprint, "demo.run").shape
     (12,)
     """
-    check_cache(head, cache, weights=weights, fingerprint=fingerprint, where=where, say=say)
+    check_cache(cache, head.dim, weights, fingerprint=fingerprint, where=where, say=say)
     cache.require(head.tier, head.layers)
     scores = np.zeros(len(table))
     with progress_line("Scoring", len(table), "utterances") as line:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,14 @@ from cache import Cache
 from probing.augmentation.smoothing import Smoothing
 from probing.extraction import Options
 from probing.heads.head import Head
-from probing.runs import Run
 from probing.serving.candidates import ServingError, chance_note
 from probing.serving.exit_heads import ExitHeads
 from probing.serving.exported import Exported, load_run_backbone, open_exported, run_options
 from probing.serving.heads import choose_head, head_depth
-from probing.serving.places import SERVING, check_name, check_not_smoothed
+from probing.serving.places import check_not_smoothed
 from probing.serving.reference import Reference, n_resamples, reference_of
-from probing.serving.score import check_cache, score_cache, scored_clips
+from probing.serving.score import score_cache, scored_clips
+from probing.serving.stated import StatedHead
 from probing.serving.training_clips import TrainingClips
 from probing.serving.verdict import ScoredClip
 
@@ -45,7 +45,8 @@ class Server:
         self.where = where
         self.left: dict[int, int] = {}
         self.exported: Exported | None = None
-        if (where / SERVING).is_file():
+        self.stated = StatedHead.of(where, head)
+        if self.stated.run is None:
             self.exported = open_exported(where)
             self.head, self.name = self.exported.head, str(self.exported.record["head"])
             if isinstance(self.head, Head) and (target := self.head.about.get("target")):
@@ -55,9 +56,8 @@ class Server:
                     "probing.heads.head.load_head"
                 )
             self._note(str(self.exported.record.get("note", "")))
-            check_name(where, self.exported.record, head)
             return
-        self.run = Run(where)
+        self.run = self.stated.run
         chosen = choose_head(self.run, name=head)
         self.head, self.name = chosen.head, chosen.about.name
         self._note(chance_note(self.run, chosen.about))
@@ -70,23 +70,9 @@ class Server:
         self, cache: Cache, table: pd.DataFrame, say: Callable[[str], None] = lambda text: None
     ) -> NDArray[np.float64]:
         """Scores (N,) of utterances of a cache, which must be of the same backbone and options."""
-        return score_cache(self.head, cache, table, *self._trained_on(), str(self.where), say)
-
-    def check(self, cache: Cache, say: Callable[[str], None] = lambda text: None) -> None:
-        """Refuse a cache whose states this head cannot be given, as `check_cache` does."""
-        check_cache(self.head, cache, *self._trained_on(), str(self.where), say)
-
-    def _trained_on(self) -> tuple[list[object], Mapping[str, Any]]:
-        """Weights of the backbones of the head, and the fingerprint that it was trained on."""
-        if self.exported:
-            record = self.exported.record
-            fingerprint = record["fingerprint"]
-            return [
-                fingerprint.get("backbone_weights_sha256"),
-                record["weights_sha256"],
-            ], fingerprint
-        fingerprint = self.run.record.fingerprint
-        return [fingerprint.get("backbone_weights_sha256")], fingerprint
+        weights, fingerprint = self.stated.weights, self.stated.fingerprint
+        where = str(self.where)
+        return score_cache(self.head, cache, table, weights, fingerprint, where, say)
 
     @property
     def options(self) -> Options:

@@ -4,13 +4,20 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
+import torch
 from planted import plant
+from resealed import edit
 from small_extraction import quiet, run_cli
 
 from cache import Cache
+from probing.extraction import Options
+from probing.runs import Run
 from probing.sealing import seal
 from probing.sweep import DepthOptions, SweepOptions, sweep
 
@@ -51,6 +58,48 @@ REFUSED = {
     "score exported clip.wav --head foo": "--head foo: exported has no such head. It has: h",
     "score exported clip.wav --early-exit": "--early-exit: exported has no exits",
     "score leaving clip.wav --smooth 2": "--smooth 2: leaving has early exit",
+    "score my.run": "expected what to score: one cache, or audio",
+    "score my.run my.run": "my.run: a run, not a cache or audio. What takes it",
+    "score my.run exported": "exported: an exported model, not a cache or audio",
+    "score my.run full": "full: no audio in there, and no cache",
+    "score my.run full/notes.txt": "full/notes.txt: not decodable: Format not recognised. Give",
+    "score exported table.csv": "table.csv: not decodable: Format not recognised. A manifest is "
+    "given as --corpus table.csv",
+    "score my.run clip.wav full/notes.txt": "2 files, and none can be used; clip.wav: ",
+    "score my.run tone.wav --split eval": "--split eval: needs splits, and audio has none",
+    "score my.run tone.wav --form 2019 --out s.txt": "--form 2019: needs labels, and audio has",
+    "score my.run tone.wav --calibrated": "--calibrated: says what --out holds",
+    "score exported tone.wav --calibrated --out s.txt": "--calibrated: exported is of an earlier",
+    "score my.run my.cache tone.wav": "my.cache: a cache is scored alone",
+    "score my.run my.cache --smooth 4": "--smooth 4: noise is added to audio, and my.cache is",
+    "score my.run my.cache --split nope": "--split nope: my.cache has only ",
+    "score my.run other.cache": "other.cache: made another way than what the head of my.run",
+    "score framed my.cache": "my.cache: no tier 'frames', only pooled",
+    "score my.run --corpus nope": "--corpus nope: unknown. Expected demo, ",
+    "score my.run --corpus table.csv --split nope": "--split nope: ",
+    "score my.run --corpus table.csv": "clip.wav: not decodable: Format not recognised. Give",
+    "score my.run tone.wav --audio-root full": "--audio-root full: is where the paths of "
+    "--corpus start, and there is none. Leave it out",
+    "score my.run --corpus folder:. --audio-root full": "--audio-root full: is where the paths "
+    "of a manifest start, and folder:. is none. Leave it out",
+    "inspect my.run gone.wav --out x.png": "gone.wav: no such file, and no utterance of ",
+    "inspect my.run full --out x.png": "full: a folder, not a file, and no utterance of ",
+    "inspect exported gone.wav --out x.png": "gone.wav: no such file. An utterance id needs its "
+    "cache: --cache DIR",
+    "inspect my.run clip.wav --out x.png": "clip.wav: not decodable: ",
+    "inspect my.run tone.wav --head foo --out x.png": "--head foo: my.run has no such head",
+    "inspect exported tone.wav --head foo --out x.png": "--head foo: exported has no such head",
+    "inspect leaving tone.wav --out x.png": "leaving: has several heads, one an exit. Inspect",
+    "inspect my.run tone.wav --labels nope --out x.png": "nope: no such file or folder",
+    "inspect my.run tone.wav --labels table.csv --label-tier a --out x.png": "--label-tier a: ",
+    "inspect my.run tone.wav --label-tier a --out x.png": "--label-tier a: is of alignments, and "
+    "no --labels is given. Leave it out",
+    "inspect my.run tone.wav --cache my.cache --out x.png": "--cache my.cache: is for an id, and "
+    "tone.wav is a file. Leave it out",
+    "inspect my.run tone.wav --audio-root full --out x.png": "--audio-root full: is for an id",
+    "inspect my.run full/notes.txt --config idle.yaml --out x.png": "full/notes.txt: not decod",
+    "inspect my.run train-00000 --cache other.cache --out x.png": "other.cache: made another way",
+    "inspect my.run train-00000 --cache full --out x.png": "Say --cache DIR. full: no cache here",
     "attack my.run --keep full": "--keep full: holds notes.txt. Name a new or an empty folder",
     "attack my.run --out att --keep att": "--keep att: is the folder of the tables",
     "robustness my.run --views full": "--views full: holds notes.txt",
@@ -97,22 +146,47 @@ REFUSED = {
     "has layers 0..6, not 9",
 }
 
+if not any(
+    (torch.version.cuda, torch.version.hip, torch.version.xpu, torch.backends.mps.is_built())
+):
+    REFUSED |= {
+        f"{words} --device {name}": f"--device {name}: PyTorch {torch.__version__} finds no such "
+        "device here, only cpu. Type --device cpu"
+        for words, name in (
+            ("score my.run tone.wav", "cuda"),
+            ("score my.run my.cache", "xpu"),
+            ("inspect my.run tone.wav --out x.png", "cuda:1"),
+        )
+    }
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache, a run, the records of two exported models, and a folder of something else."""
+    """Two caches, a run of one, the records of exported models, audio, and something else."""
     folder = tmp_path_factory.mktemp("early")
     plant(folder / "my.cache", {3: 2.0})
+    plant(folder / "other.cache", {3: 2.0}, seed=1)
     options = SweepOptions(
         strengths=(0.1,), control_seeds=(), resamples=100, depths=DepthOptions(())
     )
     sweep(Cache(folder / "my.cache"), folder / "my.run", options, say=quiet)
+    about = Run(folder / "my.run").record["about"]
+    about |= {"options": asdict(Options()), "corpus_spec": "planted", "audio_root": "gone"}
+    edit(folder / "my.run" / "run.json", about=about)
     (folder / "clip.wav").write_bytes(b"RIFF")
+    (folder / "table.csv").write_text("path\nclip.wav\n")
+    (folder / "idle.yaml").write_text("cache: other.cache\naudio_root: full\nlabel_tier: a\n")
+    soundfile.write(folder / "tone.wav", np.sin(np.arange(16_000) / 8), 16_000)
     (folder / "full").mkdir()
     (folder / "full" / "notes.txt").write_text("mine")
-    for name, form in (("exported", "layer-probe"), ("leaving", "exits")):
+    framed = {"form": "head", "tier": "frames", "layers": [1]}
+    for name, config in (
+        ("exported", {"form": "layer-probe"}),
+        ("leaving", {"form": "exits"}),
+        ("framed", framed),
+    ):
         (folder / name).mkdir()
-        (folder / name / "head.json").write_text(json.dumps({"form": form}))
+        (folder / name / "head.json").write_text(json.dumps(config))
         seal(
             folder / name,
             "serving.json",
@@ -136,7 +210,8 @@ def test_what_the_records_say_is_refused_before_torch_is_imported(place: Path) -
         assert expected in said[words], words
     assert done.stdout.splitlines() == ["2 False"] * len(REFUSED)
     assert sorted(path.name for path in place.iterdir()) == [
-        *("clip.wav", "exported", "full", "leaving", "my.cache", "my.run")
+        *("clip.wav", "exported", "framed", "full", "idle.yaml", "leaving", "my.cache", "my.run"),
+        *("other.cache", "table.csv", "tone.wav"),
     ]
 
 
