@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analysis.commands.arguments import RunFolder
-from analysis.commands.folders import check_model_folder
+from analysis.commands.files import check_folder
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import out
-from analysis.runs.kinds import RUN, expect
+from analysis.runs.kinds import EXPORT, RUN, expect
 from cache.errors import quoted
 from probing.devices import HELP as DEVICE_HELP
+from probing.devices import find_device
 from probing.options import option
 from probing.progress import console, status_line
 
@@ -49,26 +50,21 @@ class ExportOptions:
     device: str = option("cpu", DEVICE_HELP)
     overwrite: bool = option(False, "Replace a model in DIR that was made otherwise.")
 
-    def check_for(self, run: "Run") -> None:
-        """Refuse what a run has not, or heads beside those of a policy, before a model is read."""
-        if self.exits is not None:
-            import_module("probing.serving.places").check_exits_alone(self.depth, self.head)
-        else:
-            candidates = import_module("probing.serving.candidates")
-            candidates.candidate(run, self.depth, self.head, least=1)
-
     def write(self, run: "Run", folder: Path) -> "Exported":
         """Export the run to a folder."""
-        policy = import_module("probing.exits").read_policy(self.exits) if self.exits else None
-        made: Exported = import_module("probing.serving").export(
-            run,
-            folder,
-            depth=self.depth,
-            head=self.head,
-            device=self.device,
-            exits=policy,
-            overwrite=self.overwrite,
-        )
+        exportable = import_module("probing.serving.exportable")
+        policy = None
+        if self.exits is not None:
+            exportable.check_exits_alone(self.depth, self.head)
+            policy = import_module("probing.exits").read_policy(self.exits, run)
+        how = {"depth": self.depth, "head": self.head, "exits": policy}
+        # refuses what the records rule out before PyTorch is loaded
+        exportable.check_export(run, folder, **how, overwrite=self.overwrite)
+        find_device(self.device)
+        with status_line("Exporting"):
+            made: Exported = import_module("probing.serving").export(
+                run, folder, **how, device=self.device, overwrite=self.overwrite
+            )
         return made
 
 
@@ -89,12 +85,8 @@ def export(
     probe export results/demo.run early --exits exits/exits.json
     """
     expect(run, RUN)
-    check_model_folder(folder, "folder")
-    import_module("probing.serving.places").check_place(folder)
-    opened = import_module("probing.runs").Run(run)
-    options.check_for(opened)
-    with status_line("Exporting"):
-        made = options.write(opened, folder)
+    check_folder(folder, "folder", own=EXPORT)
+    made = options.write(import_module("probing.runs").Run(run), folder)
     record = made.record
     out.print(
         f"{record['backbone']} with {record['head']}: eval EER {100 * record['eval_eer']:.1f} %",

@@ -141,15 +141,15 @@ def written_out(
     yield file
 
 
-def check_folder(folder: Path | None, name: str = "out") -> None:
+def check_folder(folder: Path | None, name: str = "out", own: str | None = None) -> None:
     """Refuse a folder that is a file, a cache, a run or an export, or in one.
 
-    `name` is the option's.
+    `name` is the option's; `own` is the kind that the command makes, and may replace.
     """
     if folder is None:
         return
     kind = kind_of(folder)
-    if kind is not None:
+    if kind not in (None, own):
         raise OptionError(name, folder, f"is {kind}, which holds nothing else. Name another folder")
     first = next((path for path in (folder, *folder.parents) if path.exists()), folder)
     if not first.is_dir():

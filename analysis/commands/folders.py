@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from analysis.commands.files import check_folder, check_outside
+from analysis.commands.files import check_folder
 from analysis.commands.typed import times_named
 from analysis.runs.companions import Companion, companion_folder
-from analysis.runs.kinds import CACHE, RUN, kind_of
+from analysis.runs.kinds import RUN, kind_of
 from cache.atomic import PARTIAL, replaced_folder
 from cache.errors import OptionError, ProbeError
 
@@ -69,17 +69,6 @@ def _files_in(folder: Path) -> dict[str, bool]:
     if not folder.is_dir():
         return {}
     return {path.name: path.is_file() for path in folder.iterdir() if path.suffix != PARTIAL}
-
-
-def check_model_folder(folder: Path, name: str = "out") -> None:
-    """Refuse a place for an exported model that is a cache or a run, or in one, or in an export.
-
-    `name` is the parameter's.
-    """
-    kind = kind_of(folder)
-    if kind in (CACHE, RUN):
-        raise OptionError(name, folder, f"is {kind}, which holds nothing else. Name another folder")
-    check_outside(folder, name)
 
 
 def check_companion(folder: Path, run: Path, kind: str, outputs: Outputs) -> None:

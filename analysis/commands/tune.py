@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analysis.commands.arguments import AUDIO_ROOT_HELP
-from analysis.commands.folders import check_model_folder
+from analysis.commands.files import check_folder
 from analysis.commands.parameters import Only, with_options
 from analysis.commands.printing import out
 from analysis.runs.companions import with_its_name
@@ -111,7 +111,7 @@ def tune(
     if folder is None:
         named = with_its_name(start.continued or run or Path(Path(backbone.backbone).name))
         folder = named.with_name(f"{named.name.removesuffix('.run')}.tuned")
-    check_model_folder(folder)
+    check_folder(folder, own=EXPORT)
     import_module("probing.serving.places").check_place(folder)
     source.check()
     tuned = import_module("probing.tuning").tune(

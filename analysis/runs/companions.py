@@ -6,7 +6,6 @@ import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,6 @@ from cache import ProbeError
 from cache.errors import OptionError
 from cache.manifest import read_json
 from probing.options import one_of
-from probing.runs.form import RECORD
 
 if TYPE_CHECKING:
     from probing.runs import Run
@@ -59,7 +57,7 @@ def write_about(
     about = {
         "kind": kind,
         "run": _name(run),
-        "run_id": run_id(run),
+        "run_id": run.id,
         "corpus": corpus,
         **(more or {}),
     }
@@ -84,16 +82,6 @@ def clips_in(folder: Path) -> set[str]:
     if not all(row.get("attacked") is not None and row.get("path") for row in rows):
         return set()
     return {CLIPS, *(row["path"] for row in rows)}
-
-
-def run_id(run: Run) -> str:
-    """What tells a run from every other: of its record, which has the sums of its files.
-
-    >>> from analysis import load
-    >>> len(run_id(load("results/demo.run")))
-    16
-    """
-    return sha256((run.folder / RECORD).read_bytes()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -149,7 +137,7 @@ def companions_of(
     >>> [companion.kind for companion in found[0]], left_out
     (['robustness', 'exits', 'attack'], [[]])
     """
-    ids = [run_id(run) for run in runs]
+    ids = [run.id for run in runs]
     found: list[dict[str, Companion]] = [{} for _ in runs]
     for folder in map(Path, given):
         refuse_other(folder, f"a folder of {one_of(f'probe {kind}' for kind in KINDS)}")

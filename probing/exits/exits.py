@@ -32,6 +32,8 @@ class Exits:
         on dev; None if each computes more.
     over_rival: the eval EER of early exit less that of this depth, paired.
     leaving: share of eval utterances that leave at each depth: `depth`, `all`, `bonafide`, `spoof`.
+    run, run_id: name of the run and `Run.id`, by which a policy is known to be of it; empty in
+        those of earlier versions.
     by_attack: of each attack: `attack`, `n_spoof`, `depth`, `blocks`, `eer`, `eer_full`,
         `difference`, `low`, `high`; an attack of fewer than five spoofs has no figures.
 
@@ -55,6 +57,8 @@ class Exits:
     over_rival: Interval | None
     leaving: pd.DataFrame
     by_attack: pd.DataFrame
+    run: str = ""
+    run_id: str = ""
 
     @property
     def sentence(self) -> str:

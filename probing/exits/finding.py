@@ -157,6 +157,8 @@ def _evaluated(
         by_attack=_by_attack(
             run, evaluated, at=at, scores=scores, costs=costs, resamples=resamples, seed=seed
         ),
+        run=run.folder.resolve().name,
+        run_id=run.id,
     )
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, xlogy
 
-from cache.errors import ProbeError, argument
+from cache.errors import ProbeError, argument, quoted
 from cache.manifest import read_json
 from probing.calibration import calibrate
 from probing.metrics import eer
 from probing.sweep.margin import Margin
+
+if TYPE_CHECKING:
+    from probing.runs import Run
 
 THRESHOLDS = 200  # tried, beside none
 UNSURE = 1e-3  # deviation of the log odds of an exit that knows nothing: their order is kept
@@ -143,11 +146,15 @@ class ExitPolicy:
         return cls(str(record["head"]), depths, slopes, offsets, record["confidence"], threshold)
 
 
-def read_policy(path: Path) -> ExitPolicy:
+def read_policy(path: Path, run: Run | None = None) -> ExitPolicy:
     """Read a policy from the file that the command `probe exits` wrote, or from its folder.
 
+    Args:
+        path: the file, or the folder.
+        run: refuse a policy of another run; one of an earlier version does not say of which it is.
+
     Raises:
-        ProbeError: there is none, or the file holds something else.
+        ProbeError: there is none, the file holds something else, or it is of another run.
 
     >>> read_policy(Path("missing.exits"))
     Traceback (most recent call last):
@@ -160,12 +167,20 @@ def read_policy(path: Path) -> ExitPolicy:
             f"{path}: no such file. Write one: probe exits RUN {argument('out', 'exits')}"
         )
     try:
-        return ExitPolicy.of(read_json(path))
+        record = read_json(path)
+        policy = ExitPolicy.of(record)
+        made_of = record.get("run", ""), record.get("run_id", "")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ProbeError(
             f"{path}: no policy of early exit that can be read ({error}). Write one: probe exits "
             f"RUN {argument('out', 'exits')}"
         ) from None
+    if run is not None and made_of[1] not in ("", run.id):
+        raise ProbeError(
+            f"{path}: is of another run, {made_of[0]} {made_of[1]}, not of {run.folder} {run.id}. "
+            f"Make one of it: probe exits {quoted(run.folder)} {argument('out', 'exits')}"
+        )
+    return policy
 
 
 @dataclass(frozen=True)

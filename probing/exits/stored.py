@@ -29,7 +29,7 @@ COLUMNS = {
     "leaving": {"depth", "all", "bonafide", "spoof"},
 }
 INTERVALS = ("at_exits", "at_full", "difference", "over_rival")
-PLAIN = ("backbone", "margin", "blocks", "macs", "rival")
+PLAIN = ("backbone", "margin", "blocks", "macs", "rival", "run", "run_id")
 
 
 def write_exits(found: Exits, folder: Path) -> dict[str, Any]:
@@ -45,9 +45,9 @@ def write_exits(found: Exits, folder: Path) -> dict[str, Any]:
     >>> read_exits(Path("exits"), figures).sentence == found.sentence
     True
     """
-    (folder / POLICY).write_text(
-        f"{json.dumps(found.policy.as_dict(), indent=1)}\n", encoding="utf-8"
-    )
+    policy = {"run": found.run, "run_id": found.run_id, **found.policy.as_dict()}
+    text = json.dumps(policy, indent=1, ensure_ascii=False)
+    (folder / POLICY).write_text(f"{text}\n", encoding="utf-8")
     for name, file in TABLES.items():
         getattr(found, name).to_csv(folder / file, index=False)
     figures: dict[str, Any] = {name: getattr(found, name) for name in PLAIN}

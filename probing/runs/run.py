@@ -1,6 +1,7 @@
 """A finished run, open for reading."""
 
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,15 @@ class Run:
                 f"{self.folder}: no run here that can be read "
                 f"({error}). Make one: probe sweep CACHE"
             ) from None
+
+    @property
+    def id(self) -> str:
+        """What tells the run from every other: of its record, which has the sums of its files.
+
+        >>> len(Run("results/demo.run").id)
+        16
+        """
+        return sha256((self.folder / RUN).read_bytes()).hexdigest()[:16]
 
     @property
     def sentence(self) -> str:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from cache.errors import argument
 from probing.devices import find_device
 from probing.exits import ExitPolicy, exit_trials
 from probing.labels import BONAFIDE
 from probing.metrics import eer
 from probing.runs import Run
-from probing.serving.candidates import Candidate, ServingError, chance_note, instead_note
+from probing.serving.candidates import Candidate, chance_note, instead_note
 from probing.serving.exit_heads import ExitHeads
+from probing.serving.exportable import check_export
 from probing.serving.exported import (
     Exported,
     described,
@@ -22,7 +22,6 @@ from probing.serving.exported import (
     write_exported,
 )
 from probing.serving.heads import ChosenHead, choose_head, head_depth
-from probing.serving.places import check_exits_alone, check_place, check_same
 from probing.serving.reference import PARTS, reference_of
 
 
@@ -50,42 +49,25 @@ def export(
         overwrite: replace a model there that was made otherwise.
 
     Raises:
-        ServingError: no such head, the folder holds something else or a model made otherwise, or
-            the backbone is another than the run's.
+        ServingError: as `probing.serving.exportable.check_export`, or the backbone is another than
+            the run's.
 
     >>> export(Run("results/demo.run"), Path("small"), head="linear-layer-02").folder.name
     'small'
     """
+    check_export(run, folder, depth, head, exits, overwrite=overwrite)
     find_device(device)
     trials = None
     if exits is None:
         chosen = choose_head(run, depth, head, least=1)
     else:
-        chosen, trials = _exits(run, exits, depth, head)
-    n_blocks = head_depth(chosen.head)
-    if n_blocks < 1:
-        raise ServingError(
-            f"{chosen.about.name}: needs no block, and a backbone has one at least. Say "
-            f"{argument('depth')} 1 or more"
-        )
-    check_place(folder)
+        chosen, trials = _exits(run, exits)
     corpus = run.record["about"].get("corpus", "")
-    if not overwrite:
-        check_same(
-            folder,
-            {
-                "head": chosen.about.name,
-                "depth": n_blocks,
-                "corpus": corpus,
-                "fingerprint": run.record.fingerprint,
-                "exits": chosen.head.config().get("policy"),
-            },
-        )
     notes = [chance_note(run, chosen.about)] if exits is None else []
     if depth is None and head is None and exits is None:
         notes.append(instead_note(run, chosen.about))
     options = run_options(run, chosen.head)
-    backbone = load_run_backbone(run, options, device).truncate(n_blocks)
+    backbone = load_run_backbone(run, options, device).truncate(head_depth(chosen.head))
     record = {
         **described(backbone, chosen.head, options, corpus),
         "head": chosen.about.name,
@@ -98,11 +80,8 @@ def export(
     return write_exported(folder, backbone, head=chosen.head, record=record, reference=reference)
 
 
-def _exits(
-    run: Run, policy: ExitPolicy, depth: int | None, head: str | None
-) -> tuple[ChosenHead, dict[str, pd.DataFrame]]:
+def _exits(run: Run, policy: ExitPolicy) -> tuple[ChosenHead, dict[str, pd.DataFrame]]:
     """The heads of a policy of early exit, as one, and its trials of dev and eval."""
-    check_exits_alone(depth, head)
     heads = [choose_head(run, k, policy.head).head for k in policy.depths]
     served = ExitHeads(policy, [head for head in heads if not isinstance(head, ExitHeads)])
     trials = {part: exit_trials(run, policy, part) for part in PARTS}

@@ -90,15 +90,6 @@ def check_name(folder: Path, record: Mapping[str, Any], head: str | None) -> Non
         )
 
 
-def check_exits_alone(depth: int | None, head: str | None) -> None:
-    """Refuse a depth or a head for an export with a policy of early exit, which names them."""
-    if depth is not None or head is not None:
-        flag = argument("head", head) if head is not None else argument("depth", depth)
-        raise ServingError(
-            f"{flag}: a policy of {argument('exits')} says heads and depths itself. Leave one out"
-        )
-
-
 def check_place(folder: Path) -> None:
     """Refuse a folder that holds something else than an export, before any work is done."""
     if folder.exists() and (

@@ -19,6 +19,7 @@ from probing.exits import (
     find_exits,
     fit_policies,
     read_policy,
+    write_exits,
 )
 from probing.metrics import eer
 from probing.runs import Run
@@ -226,3 +227,17 @@ def test_a_policy_is_read_from_its_folder_too(tmp_path):
     assert read_policy(tmp_path) == read_policy(tmp_path / "exits.json") == policy()
     with pytest.raises(ProbeError, match=r"none\.json: no such file"):
         read_policy(tmp_path / "none.json")
+
+
+def test_a_policy_says_which_run_it_is_of_and_serves_no_other(run, tmp_path):
+    found = find_exits(run, "linear", resamples=100)
+    write_exits(found, tmp_path)
+    assert read_policy(tmp_path, run) == read_policy(tmp_path) == found.policy
+    written = json.loads((tmp_path / "exits.json").read_text())
+    assert (written["run"], written["run_id"]) == (run.folder.name, run.id)
+    (tmp_path / "exits.json").write_text(json.dumps(written | {"run": "b.run", "run_id": "0"}))
+    with pytest.raises(ProbeError, match=f"is of another run, b.run 0, not of {run.folder}"):
+        read_policy(tmp_path, run)
+    # as an earlier version wrote it
+    (tmp_path / "exits.json").write_text(json.dumps(found.policy.as_dict()))
+    assert read_policy(tmp_path, run) == found.policy
