@@ -36,15 +36,18 @@ def describe(
     expect(folder, CACHE)
     from cache import Cache
 
-    table = import_module("analysis.controls").description_length(
-        Cache(folder),
-        features.layers,
-        {"split": classes.split},
-        target=classes.target,
-        labels=classes.labels,
-        seeds=range(seeds),
-        memory_gb=features.memory_gb,
-    )
+    what = {
+        "cache": Cache(folder),
+        "layers": features.layers,
+        "where": {"split": classes.split},
+        "target": classes.target,
+        "labels": classes.labels,
+        "seeds": range(seeds),
+    }
+    # refuses what cannot be coded before PyTorch is loaded
+    import_module("analysis.controls.labels").coded_labels(**what)
+    describe = import_module("analysis.controls.description").description_length
+    table = describe(**what, memory_gb=features.memory_gb)
     if not is_output(file):
         print_frame(table)
     if file:

@@ -11,30 +11,23 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from analysis.caches.views import View, view
+from analysis.caches.views import View
+from analysis.controls.labels import FIRST, SEEDS, Labels, coded_labels
 from cache import Cache, ProbeError
-from cache.errors import OptionError, argument
 from cache.reader import Where
-from probing.labels import BONAFIDE, are_of_spoofing
 from probing.probes import Scaling, fit_logistic
 from probing.probes.logistic import fit_multinomial
 from probing.progress import progress_line
-from probing.targets.metrics import CLASSES
-from probing.targets.options import LABEL, TargetOptions
-from probing.targets.values import numbered, read_column, task_of
 
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-FIRST = 16  # utterances of the first portion, which is sent without a probe
 TOLERANCE = 1e-5
 Bits = NDArray[np.float64]
-Labels = NDArray[Any]  # (n,) true for bona fide, or the numbers of classes
 
 
 def description_length(
@@ -44,7 +37,7 @@ def description_length(
     *,
     target: str = "label",
     labels: str | Path = "",
-    seeds: Sequence[int] = (0, 1, 2),
+    seeds: Sequence[int] = SEEDS,
     strengths: Sequence[float] = STRENGTHS,
     first: int = FIRST,
     deviation: bool = True,
@@ -92,29 +85,24 @@ def description_length(
             f"seeds={tuple(seeds)}, strengths={tuple(strengths)}, "
             f"first={first}: expected some, above 0, 2+"
         )
-    v = view(cache, layers, {"split": "train"} if where is None else where, deviation=deviation)
-    values: Labels
-    if target == LABEL and not labels:
-        rows, values, n_classes = np.arange(len(v.table)), _of_spoofing(v.table["label"], cache), 2
-    else:
-        rows, values, n_classes = _classes(v, TargetOptions(target=target, labels=str(labels)))
-    n = len(rows)
-    generators = [np.random.default_rng([seed, 2]) for seed in seeds]
-    permuted = [generator.permutation(n) for generator in generators]
-    ends = _portions(
-        n, first, labellings=[values[order] for order in permuted], n_classes=n_classes, cache=cache
+    coded = coded_labels(
+        cache,
+        layers,
+        where,
+        target=target,
+        labels=labels,
+        seeds=seeds,
+        first=first,
+        deviation=deviation,
     )
-    orders = [
-        (order, values[order], _shuffled(values[order], ends, generator))
-        for order, generator in zip(permuted, generators, strict=True)
-    ]
+    v, ends, n, n_classes = coded.view, coded.ends, len(coded.rows), coded.n_classes
     uniform = n * float(np.log2(n_classes))
-    frequencies = [_frequency_bits(own, ends, n_classes) for _, own, _ in orders]
+    frequencies = [_frequency_bits(own, ends, n_classes) for _, own, _ in coded.orders]
     found = {}
     with progress_line("Description length", len(v.layers), "layers") as line:
-        for group, x in _groups(v, rows, memory_gb):
+        for group, x in _groups(v, coded.rows, memory_gb):
             bits = np.stack(
-                [_online_bits(x, *order, ends, strengths, n_classes) for order in orders]
+                [_online_bits(x, *order, ends, strengths, n_classes) for order in coded.orders]
             )
             for i, layer in enumerate(group):
                 compression = uniform / bits[:, i, 0]
@@ -130,77 +118,6 @@ def description_length(
     table = pd.DataFrame.from_dict(found, orient="index").rename_axis("layer")
     table.attrs = {"rows": v.name, "n": n, "portions": ends}
     return table
-
-
-def _of_spoofing(labels: pd.Series[str], cache: Cache) -> NDArray[np.bool_]:
-    """True for bona fide utterances."""
-    bonafide = (labels == BONAFIDE).to_numpy()
-    n = len(bonafide)
-    if not are_of_spoofing(labels):
-        raise ProbeError(
-            f"{cache.folder}: these {n} utterances have other labels than bonafide and spoof, or "
-            "none. Expected these two in every row; of other classes name the column: "
-            f"{argument('target', 'COLUMN')}"
-        )
-    if bonafide.all() or not bonafide.any():
-        raise ProbeError(
-            f"{cache.folder}: these {n} utterances are of one class. "
-            f"Choose others with {argument('where')}"
-        )
-    return np.asarray(bonafide)
-
-
-def _classes(v: View, options: TargetOptions) -> tuple[NDArray[np.intp], NDArray[np.intp], int]:
-    """The utterances (n,) that have a class, its number (n,), and how many classes there are."""
-    values = read_column(options).of(v.table, v.cache)
-    try:
-        task = task_of(options, values, values)
-    except OptionError:
-        counts = values.value_counts()
-        if counts.empty or (counts >= options.min_count).sum() > 1:
-            raise
-        # its own advice is that of a sweep
-        most = ", ".join(f"{value} {n}" for value, n in counts.head(5).items())
-        raise OptionError(
-            "target",
-            options.target,
-            f"of these {len(v.table)} utterances most are {most}. Expected two or more classes "
-            f"of {options.min_count} at least. Choose others with "
-            f"{argument('where')}, or another column",
-        ) from None
-    if task.name != CLASSES:
-        raise OptionError(
-            "target",
-            options.target,
-            "is a number, and a code is of classes. Expected names of classes",
-        )
-    found, used = numbered(task, values)
-    return np.flatnonzero(used), found, len(task.classes)
-
-
-def _shuffled(labels: Labels, ends: list[int], generator: np.random.Generator) -> Labels:
-    """Labels in an order of their own within each portion."""
-    parts = [generator.permutation(labels[begin:end]) for begin, end in pairwise([0, *ends])]
-    return np.concatenate(parts)
-
-
-def _portions(
-    n: int, first: int, labellings: list[Labels], n_classes: int, cache: Cache
-) -> list[int]:
-    """Where portions end; each of the labellings has every class in the first."""
-    ends = [n]
-    while ends[0] // 2 >= first and all(
-        len(np.unique(own[: ends[0] // 2])) == n_classes for own in labellings
-    ):
-        ends.insert(0, ends[0] // 2)
-    if len(ends) < 2:
-        every = "both classes" if n_classes == 2 else f"all {n_classes} classes"
-        raise ProbeError(
-            f"{cache.folder}: {n} utterances make no two portions with {every} in the first. "
-            f"Expected {2 * first} utterances or more; choose others with {argument('where')}, "
-            f"or another {argument('target')}"
-        )
-    return ends
 
 
 def _frequency_bits(labels: Labels, ends: list[int], n_classes: int) -> float:
