@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from cache.errors import OptionError, as_flag, quoted
@@ -127,6 +128,25 @@ def check(options: Any) -> None:
     """Raise OptionError, naming the field, where a value is not one that its option can have."""
     for name, known in options_of(type(options)).items():
         known.check(name, getattr(options, name))
+
+
+def check_new_file(name: str, file: Path) -> None:
+    """Raise OptionError where a file to be written is a folder, or in none that is there.
+
+    >>> check_new_file("out", Path("gone/curve.png"))
+    Traceback (most recent call last):
+    cache.errors.OptionError: out=gone/curve.png: expected a file in a folder that is there. Make it: mkdir -p gone
+    """  # noqa: E501
+    if file.is_dir():
+        raise OptionError(name, file, "is a folder. Name a file")
+    folder = file.absolute().parent
+    if folder.is_dir():
+        return
+    first = next(path for path in folder.parents if path.exists())
+    advice = f"Make it: mkdir -p {quoted(file.parent)}"
+    if folder.exists() or not first.is_dir():
+        advice = "Name another"
+    raise OptionError(name, file, f"expected a file in a folder that is there. {advice}")
 
 
 def one_of(names: Iterable[str]) -> str:

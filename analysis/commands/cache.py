@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from analysis.commands.arguments import AsJson, AudioRoot, Wait
+from analysis.commands.arguments import AsJson, AudioRoot, Wait, check_audio_root
 from analysis.commands.interruption import InterruptibleGroup
 from analysis.commands.parameters import Only, with_options
 from analysis.commands.printing import out, print_counts, print_json
 from analysis.commands.verify import verify_cache
 from analysis.runs.kinds import CACHE, expect, refuse_other
-from cache.errors import CacheCorrupt, quoted
-from cache.manifest import load_manifest
+from cache.errors import CacheCorrupt, CacheMissing, ProbeError, quoted
+from cache.manifest import MANIFEST, Manifest, load_manifest
 from probing.corpora import load_corpus
+from probing.devices import find_device
 from probing.extraction.machine import Machine
+from probing.extraction.options import Options
 from probing.progress import console, duration, progress_line, several, size
 
 if TYPE_CHECKING:
@@ -30,13 +32,30 @@ cache_app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
+MOST_NAMED = 3  # caches that a refusal names
 CacheFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the cache.")]
+
+
+def _expect_cache(folder: Path) -> None:
+    """Raise ProbeError where there is no cache to look at or to mend, and name those beside it."""
+    try:
+        expect(folder, CACHE)
+    except CacheMissing:
+        there = sorted(path.parent.name for path in folder.absolute().parent.glob(f"*/{MANIFEST}"))
+        beside = ", ".join(quoted(folder.parent / name) for name in there[:MOST_NAMED])
+        advice = f"Name a cache, as {beside}" if there else "Name a cache, which probe extract made"
+        raise CacheMissing(f"{folder}: no cache here (no {MANIFEST}). {advice}") from None
 
 
 @cache_app.command()
 def info(folder: CacheFolder, as_json: AsJson = False) -> None:
-    """Say what is in a cache and how it was made."""
-    expect(folder, CACHE)
+    """Say what is in a cache and how it was made.
+
+    \b
+    probe cache info results/demo.cache
+    probe cache info results/demo.cache --json
+    """
+    _expect_cache(folder)
     opened = import_module("cache").Cache(folder)
     damage = _damage(opened)
     counts = _counts(opened)
@@ -132,8 +151,11 @@ def verify(folder: CacheFolder) -> None:
     """Read every byte of a cache again and name what is damaged; exit code 1 if anything is.
 
     Also: probe verify.
+
+    \b
+    probe cache verify results/demo.cache
     """
-    expect(folder, CACHE)
+    _expect_cache(folder)
     verify_cache(folder)
 
 
@@ -149,11 +171,36 @@ def repair(
     *,
     machine: Annotated[Machine, Only("device", "batch_size", "workers", "wait", "on_nonfinite")],
 ) -> None:
-    """Extract again what is missing, damaged or failed before, and nothing else."""
-    expect(folder, CACHE)
-    load_manifest(folder)  # a damaged one is refused before a model is loaded
+    """Extract again what is missing, damaged or failed before, and nothing else.
+
+    \b
+    probe cache repair results/demo.cache
+    probe cache repair mine.cache --audio-root /data/mine
+    probe cache repair la.cache --corpus asvspoof2019-la:/data/asvspoof2019
+    """
+    _expect_cache(folder)
+    manifest = load_manifest(folder)  # a damaged one is refused before a model is loaded
     found = load_corpus(corpus, audio_root=audio_root) if corpus else None
+    spec = manifest.about.get("corpus_spec")
+    if corpus or spec == "demo":
+        check_audio_root(audio_root, corpus or spec)
+    _check_made(folder, manifest)
+    table = import_module("cache.table")  # which imports pandas
+    if found is None and table.table_is_whole(folder, manifest):
+        find_audio = import_module("probing.corpora.cached").find_audio
+        find_audio(folder, manifest.about, table.load_table(folder, manifest), audio_root)
+    find_device(machine.device)
     import_module("probing.extraction").repair(folder, found, machine, audio_root=audio_root)
+
+
+def _check_made(folder: Path, manifest: Manifest) -> None:
+    """Refuse a cache whose model is not there, or that does not say how it was extracted."""
+    if not (made := manifest.about.get("options")):
+        raise ProbeError(
+            f"{folder}: does not say how it was extracted, so that nothing of it can be extracted "
+            "again. Restore it from a copy"
+        )
+    Options(**made).check_backbone()
 
 
 @cache_app.command()
@@ -172,14 +219,15 @@ def merge(
     are refused, so are unfinished ones.
 
     \b
-    probe cache merge wavlm.cache                                            the parts are beside it
-    probe cache merge wavlm.cache /scratch/a/wavlm.cache.part-*              or elsewhere
+    probe cache merge wavlm.cache
+    probe cache merge wavlm.cache /scratch/a/wavlm.cache.part-* /scratch/b/wavlm.cache.part-*
     """
     merging = import_module("cache.merging")
     manifest = import_module("cache.manifest")
+    refuse_other(folder, CACHE)
     found = list(parts or merging.parts_beside(folder))
-    for one in (folder, *found):
-        refuse_other(one, CACHE)
+    for part in found:
+        _expect_cache(part)
     total = sum(record.bytes for part in found for record in manifest.load_manifest(part).shards)
     with progress_line("Merging", total, "bytes") as line:
         merging.merge(folder, found, line.advance, wait=wait, say=console.print)

@@ -16,6 +16,7 @@ from analysis.commands.typed import same_file, times_named
 from analysis.runs.kinds import RUN, kind_of
 from cache.atomic import replaced
 from cache.errors import OptionError, ProbeError, argument
+from probing.options import check_new_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,10 +54,7 @@ def check_suffix(file: Path, suffixes: tuple[str, ...], name: str = "out") -> No
 
 def check_file(file: Path, name: str = "out") -> None:
     """Refuse a file that cannot be written, or in a run, a cache or an export."""
-    if file.is_dir():
-        raise OptionError(name, file, "is a folder. Name a file")
-    if not file.absolute().parent.is_dir():
-        raise OptionError(name, file, "expected a file in a folder that is there. Name another")
+    check_new_file(name, file)
     check_not_given(file, name)
     check_outside(file, name)
 

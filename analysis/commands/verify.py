@@ -33,7 +33,10 @@ def verify(
     probe verify results/demo.cache
     probe verify results/demo.run
     """
-    if (folder / MANIFEST).exists() or not folder.is_dir():
+    if not folder.is_dir():
+        what = "a file, not a folder" if folder.exists() else "no such folder"
+        raise ProbeError(f"{folder}: {what}. Name a cache, a run or a folder of probe export")
+    if (folder / MANIFEST).exists():
         return verify_cache(folder)
     record = _record_of(folder)
     advice = _how_to_mend(folder, record)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from cache.errors import OptionError, argument
-from probing.options import one_of
+from probing.options import check_new_file, one_of
 
 Form = Literal["2019", "2021", "5"]
 FORMS: tuple[Form, ...] = get_args(Form)
@@ -81,8 +81,7 @@ def check_score_file(file: Path, form: str | None = None, *, verdicts: bool = Fa
         raise OptionError(
             "out", file, "a score file is no csv. Name it .txt, .tsv, or either with .gz"
         )
-    if file.is_dir() or not file.parent.is_dir():
-        raise OptionError("out", file, "expected a file in a folder that is there. Name another")
+    check_new_file("out", file)
 
 
 def check_form(form: str | None) -> None:
@@ -120,5 +119,4 @@ def check_output(file: Path | None, form: str | None = None, *, verdicts: bool =
             form,
             f"{file.name} holds verdicts, and no score file. Name it .txt, or leave it out",
         )
-    if file.is_dir() or not file.absolute().parent.is_dir():
-        raise OptionError("out", file, "expected a file in a folder that is there. Name another")
+    check_new_file("out", file)

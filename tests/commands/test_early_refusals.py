@@ -127,6 +127,23 @@ REFUSED = {
     "attack my.run --layers 99": "--layers 99: my.run: '99' is none of the layers 0:6",
     "attack my.run --head foo": "--head foo: my.run has no such head",
     "attack my.run --adaptive": "--adaptive: is of noised copies. Say how many: --smooth N",
+    "cache repair my.cache": "my.cache: does not say how it was extracted, so that nothing of it",
+    "cache repair my.cache --corpus nope": "--corpus nope: unknown. Expected demo, ",
+    "cache repair my.cache --corpus folder:. --audio-root full": "--audio-root full: is where the "
+    "paths of a manifest start, and folder:. is none. Leave it out",
+    **{
+        f"cache {words}": "nope: no cache here (no cache.json). Name a cache, as my.cache, "
+        for words in ("info nope", "verify nope", "repair nope", "merge new.cache nope")
+    },
+    "cache info full/notes.txt": "full/notes.txt: no cache here (no cache.json). Name a cache",
+    "verify nope": "nope: no such folder. Name a cache, a run or a folder of probe export",
+    "verify full/notes.txt": "full/notes.txt: a file, not a folder. Name a cache, a run or a fol",
+    "score my.run tone.wav --out full": "--out full: is a folder. Name a file",
+    "score my.run tone.wav --out gone/s.csv": "--out gone/s.csv: expected a file in a folder that "
+    "is there. Make it: mkdir -p gone",
+    "score my.run my.cache --out gone/s.txt": "Make it: mkdir -p gone",
+    "plot my.run layers --out gone/x.png": "Make it: mkdir -p gone",
+    "plot my.run layers --out full/notes.txt/x.png": "in a folder that is there. Name another",
     **{f"{name} /": "/: no run here" for name in ("attack", "exits", "robustness", "tune")},
     "sweep /": "/: no cache here",
     "exits my.run --seed -1": "--seed -1: expected 0 or more",

@@ -3,6 +3,7 @@
 from typer.main import get_command
 
 from analysis.commands.app import COMMANDS, app
+from analysis.commands.cache import cache_app
 from analysis.commands.reference import PAGE, TO_TYPE, reference
 
 
@@ -27,3 +28,12 @@ def test_every_flag_of_every_command_is_on_the_page() -> None:
                 assert not flag.startswith("--") or f"{flag}" in sections[words], (
                     f"probe {words}: {flag}"
                 )
+
+
+def test_every_command_of_cache_has_an_example_to_copy() -> None:
+    commands = get_command(cache_app).commands  # type: ignore[attr-defined]
+    for name, command in commands.items():
+        examples = [line.strip() for line in command.help.splitlines()]
+        examples = [line for line in examples if line.startswith(f"probe cache {name} ")]
+        assert examples, name
+        assert not any("  " in line for line in examples), name  # a remark would be typed too

@@ -4,6 +4,8 @@ harmed.
 
 import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -215,3 +217,17 @@ def test_a_cache_that_was_moved_with_its_audio_is_repaired_there(
     with pytest.raises(ProbeError, match="audio_root=DIR"):
         repair(cache.folder, machine=machine(), say=quiet)
     repair(cache.folder, machine=machine(), audio_root=tmp_path / "elsewhere", say=quiet)
+
+
+def test_the_command_says_that_audio_is_not_there_before_a_model_is_loaded(harmed: Path) -> None:
+    before = {path: path.read_bytes() for path in harmed.iterdir()}
+    code = (
+        "import sys\nfrom analysis.commands.app import main\ntry:\n    main()\n"
+        "except SystemExit as error:\n    print(error.code, 'torch' in sys.modules)"
+    )
+    words = ["cache", "repair", str(harmed), "--audio-root", "gone"]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert done.stdout == "2 False\n"
+    assert "gone: the audio of " in done.stderr
+    assert "Say where: --audio-root DIR" in done.stderr
+    assert before == {path: path.read_bytes() for path in harmed.iterdir()}
