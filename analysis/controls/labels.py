@@ -62,8 +62,8 @@ def coded_labels(
         ProbeError: no such layer, utterance or column; one class only, or too few utterances for
             two portions.
 
-    >>> coded_labels(Cache("results/demo.cache")).ends
-    [25, 50]
+    >>> coded_labels(Cache("results/demo.cache")).n_classes
+    2
     """
     v = view(cache, layers, {"split": "train"} if where is None else where, deviation=deviation)
     values: Labels
