@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from cache import Cache
+    from probing.corpora import Corpus
 
 cache_app = typer.Typer(
     cls=InterruptibleGroup,
@@ -185,10 +186,7 @@ def repair(
     if corpus or spec == "demo":
         check_audio_root(audio_root, corpus or spec)
     _check_made(folder, manifest)
-    table = import_module("cache.table")  # which imports pandas
-    if found is None and table.table_is_whole(folder, manifest):
-        find_audio = import_module("probing.corpora.cached").find_audio
-        find_audio(folder, manifest.about, table.load_table(folder, manifest), audio_root)
+    _check_corpus(folder, manifest, found, audio_root)
     find_device(machine.device)
     import_module("probing.extraction").repair(folder, found, machine, audio_root=audio_root)
 
@@ -201,6 +199,22 @@ def _check_made(folder: Path, manifest: Manifest) -> None:
             "again. Restore it from a copy"
         )
     Options(**made).check_backbone()
+
+
+def _check_corpus(
+    folder: Path, manifest: Manifest, found: "Corpus | None", audio_root: Path | None
+) -> None:
+    """Refuse a corpus that is another than the cache has, or whose audio is not there."""
+    table = import_module("cache.table")  # which imports pandas
+    if not table.table_is_whole(folder, manifest):
+        return
+    known = table.load_table(folder, manifest)
+    if found is None:
+        find_audio = import_module("probing.corpora.cached").find_audio
+        find_audio(folder, manifest.about, known, audio_root)
+        return
+    rows = found.utterances[found.utterances["utterance_id"].isin(known["utterance_id"])]
+    table.plan(known, rows, manifest.measures, shard_size=1)  # refuses what is described otherwise
 
 
 @cache_app.command()
