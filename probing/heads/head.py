@@ -5,7 +5,6 @@ It is stored as safetensors.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -20,10 +19,9 @@ from safetensors.torch import load_file
 from cache.bounds import check_regular
 from cache.errors import ProbeError
 from cache.manifest import read_json
-from probing.registry import PATH, NotImported
 from probing.sealing import check_file
 
-from .kinds import BACKENDS, MERGES
+from .kinds import BACKENDS, MERGES, not_imported
 from .merges import RANK
 from .stack import HeadStack, Model
 
@@ -261,13 +259,6 @@ def head_of(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> H
 
 def _check_own(path: Path, config: Mapping[str, Any]) -> None:
     """Refuse a head of a user's kind whose module is not imported, and say what to type."""
-    if config.get("form") != "head":
-        return  # refused as such
-    for part, kinds in (("merge", MERGES), ("backend", BACKENDS)):
-        name = str(config[part])
-        own = config.get("own", {}).get(part, name)
-        if name not in kinds and PATH.fullmatch(own) and own.partition(":")[0] not in sys.modules:
-            missing = NotImported(own)
-            raise HeadUnusable(
-                f"{path}: its {kinds.noun} is not of this package. {missing}"
-            ) from missing
+    if (found := not_imported(config)) is not None:
+        part, missing = found
+        raise HeadUnusable(f"{path}: its {part} is not of this package. {missing}") from missing

@@ -8,9 +8,10 @@ A head is asked for as MERGE+BACKEND. To add one, see CONTRIBUTING.md.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from probing.registry import PATH, RegistryError, import_own
+from probing.registry import PATH, NotImported, RegistryError, import_own
 
 from .kind import BackendKind, Kind, Kinds, LayerWeights, MergeKind
 
@@ -185,6 +186,25 @@ def check_head(head: str) -> BackendKind | None:
 
 def _to_import(name: str) -> bool:
     return PATH.fullmatch(name) is not None and name.partition(":")[0] not in sys.modules
+
+
+def not_imported(config: Mapping[str, Any]) -> tuple[str, NotImported] | None:
+    """The part of a stored head whose module is not imported, as messages call it, and its refusal.
+
+    None if there is no such part. `config` is what the file of the head says.
+
+    >>> found = not_imported({"form": "head", "merge": "mine:NormGate", "backend": "linear"})
+    >>> found[0], found[1].module
+    ('merge', 'mine')
+    """
+    if config.get("form") != "head":
+        return None
+    for part, kinds in (("merge", MERGES), ("backend", BACKENDS)):
+        name = str(config[part])
+        own = config.get("own", {}).get(part, name)
+        if name not in kinds and _to_import(own):
+            return kinds.noun, NotImported(own)
+    return None
 
 
 def import_heads(heads: Iterable[str]) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cache.errors import argument
 from cache.manifest import read_json
 from probing.extraction.options import Options
+from probing.heads.kinds import not_imported
 from probing.runs import Run, file_in
 from probing.runs.form import UTTERANCES
 from probing.scores.options import ScoreOptions
@@ -62,19 +63,23 @@ class StatedHead:
         """The head of a name, or by default the one that scores.
 
         Raises:
-            ServingError: there is no such head, or no exported model that can be read.
+            ServingError: there is no such head, or it is of a module that is not imported; or there
+                is no exported model that can be read.
             ProbeError: there is no run that can be read.
         """
         if (where / SERVING).is_file():
             record = read_serving(where)
             check_name(where, record, name)
-            return cls(where, str(record["head"]), _config(where / HEAD), None, record)
+            config = _config(where / HEAD)
+            _check_imported(where, config)
+            return cls(where, str(record["head"]), config, None, record)
         run = Run(where)
         about = candidate(run, name=name)
         if about.name.startswith(LINEAR):
-            config: Mapping[str, Any] = {"form": PROBE, "layer": about.depth}
+            config = {"form": PROBE, "layer": about.depth}
         else:
             config = _config(file_in(where / PROBES.parent, f"{about.name}.json"))
+            _check_imported(where, config)
         return cls(where, about.name, config, run, {})
 
     @property
@@ -162,13 +167,25 @@ def check_model(where: Path, options: ScoreOptions) -> StatedHead:
     return stated
 
 
-def _config(path: Path) -> Mapping[str, Any]:
+def _config(path: Path) -> dict[str, Any]:
     """What a file of a head says beside its tensors; empty if it cannot be read."""
     try:
         found = read_json(path)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _check_imported(where: Path, config: Mapping[str, Any]) -> None:
+    """Refuse a head of a user's kind whose module is not imported."""
+    try:
+        heads = [config, *config.get("heads", ())]
+        found = next(filter(None, map(not_imported, heads)), None)
+    except (KeyError, TypeError, AttributeError):
+        return  # which loading explains
+    if found is not None:
+        part, missing = found
+        raise ServingError(f"{where}: its {part} is not of this package. {missing}") from missing
 
 
 def _needs(config: Mapping[str, Any]) -> tuple[str, set[int]]:

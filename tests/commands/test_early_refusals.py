@@ -89,6 +89,10 @@ REFUSED = {
     "score my.run my.cache --smooth 4": "--smooth 4: noise is added to audio, and my.cache is",
     "score my.run my.cache --split nope": "--split nope: my.cache has only ",
     "score my.run other.cache": "other.cache: made another way than what the head of my.run",
+    "score owned tone.wav": "owned: its merge is not of this package. mine:Norm: the module mine "
+    "is not imported, and code that something names is run only if you say so. If you trust it, "
+    "import mine first: probe --import mine score owned tone.wav",
+    "inspect owned tone.wav --out x.png": "If you trust it, import mine first: probe --import mine",
     "score framed my.cache": "my.cache: no tier 'frames', only pooled",
     "score my.run --corpus nope": "--corpus nope: unknown. Expected demo, ",
     "score my.run --corpus table.csv --split nope": "--split nope: ",
@@ -227,11 +231,15 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     soundfile.write(folder / "tone.wav", np.sin(np.arange(16_000) / 8), 16_000)
     (folder / "full").mkdir()
     (folder / "full" / "notes.txt").write_text("mine")
-    framed = {"form": "head", "tier": "frames", "layers": [1]}
+    framed: dict[str, object] = {
+        **{"form": "head", "merge": "weighted-sum", "backend": "linear"},
+        **{"tier": "frames", "layers": [1]},
+    }
     for name, config in (
         ("exported", {"form": "layer-probe"}),
         ("leaving", {"form": "exits"}),
         ("framed", framed),
+        ("owned", framed | {"merge": "mine:Norm", "backend": "linear"}),
     ):
         (folder / name).mkdir()
         (folder / name / "head.json").write_text(json.dumps(config))
