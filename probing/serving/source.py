@@ -66,7 +66,7 @@ def read_source(
     if caches:
         return _cache(caches[0], stated, options)
     stated.options.check_backbone()
-    if corpus is None:
+    if not corpus:
         files = audio_files(inputs, say)
         _check_usable(files, stated.options.cropping)
         return files
