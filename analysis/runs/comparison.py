@@ -21,6 +21,7 @@ from analysis.runs.paired import paired, ranked
 from analysis.runs.protocols import LINEAR, check_comparable
 from cache import ProbeError
 from cache.errors import OptionError
+from probing.drawn import BootstrapOptions
 from probing.options import nearest
 from probing.runs import Run
 from probing.targets.metrics import Metric
@@ -239,8 +240,8 @@ def compare(
         seed: of the bootstrap; likewise.
 
     Raises:
-        ProbeError: fewer than two runs, a head that one of them does not have, or runs whose
-            corpora or protocols differ, with the reason.
+        ProbeError: fewer than two runs, a head that one of them does not have, fewer than 100
+            resamples, or runs whose corpora or protocols differ, with the reason.
 
     >>> found = compare(["results/demo.run", "results/random.run"])
     >>> sorted(found.table.columns)[:4], len(found.pairs)
@@ -256,12 +257,14 @@ def compare(
     for run in runs[1:]:
         check_comparable(runs[0], run, head)
     options = runs[0].record.options
-    resamples = resamples or options.resamples
-    seed = options.seed if seed is None else seed
+    drawing = BootstrapOptions(
+        resamples=options.resamples if resamples is None else resamples,
+        seed=options.seed if seed is None else seed,
+    )
     found = [run.trials(_system(run, head), run.part("eval")) for run in runs]
     ids = found[0]["utterance_id"]
     trials = [table.set_index("utterance_id").loc[ids].reset_index() for table in found]
-    drawn = runs[0].draw(trials[0], resamples, seed)
+    drawn = runs[0].draw(trials[0], drawing.resamples, drawing.seed)
     metric = runs[0].metric
     scored = [run.scored(table) for run, table in zip(runs, trials, strict=True)]
     rates = np.array([trials.figures()[metric.name] for trials in scored])
@@ -270,7 +273,7 @@ def compare(
     table = table.iloc[np.lexsort((table["gmacs"], metric.loss(1) * table[metric.name]))]
     names = [str(name) for name in table.index]
     pairs = paired(names, runs, rates=rates, resampled=resampled, drawn=drawn)
-    return Comparison(runs, head, table=table, pairs=pairs, resamples=resamples)
+    return Comparison(runs, head, table=table, pairs=pairs, resamples=drawing.resamples)
 
 
 def _check_head(runs: Runs, head: str) -> None:

@@ -49,8 +49,9 @@ def find_audio(
         from probing.corpora import load_corpus
 
         return load_corpus("demo").root
-    root = given or Path(str(about.get("audio_root", "")))
-    if root.is_dir():
+    recorded = str(about.get("audio_root") or "")
+    root = given or Path(recorded)
+    if (given or recorded) and root.is_dir():
         return root
     if given is None and len(table):
         beside = folder.resolve().parent
@@ -59,7 +60,10 @@ def find_audio(
                 return place
     where = argument("audio_root", "DIR")
     elsewhere = "" if given else ", and not beside it"
-    raise ProbeError(f"{root}: the audio of {folder} is not there{elsewhere}. Say where: {where}")
+    where_it_was = f"{root}: " if given or recorded else ""
+    raise ProbeError(
+        f"{where_it_was}the audio of {folder} is not there{elsewhere}. Say where: {where}"
+    )
 
 
 def _is_first(table: pd.DataFrame, root: Path) -> bool:

@@ -148,7 +148,7 @@ def session(
     say: Callable[[str], None],
 ) -> Iterator[Pipeline]:
     """A pipeline with a progress line, whose time is said and noted in the cache at the end."""
-    before = writer.manifest
+    before = {shard.file for shard in writer.manifest.shards}
 
     def new(on_batch: Callable[[int, float], None]) -> Pipeline:
         return new_pipeline(
@@ -163,10 +163,9 @@ def session(
 
     with timed("Extracting", n_utterances, new) as spent:
         yield spent.pipeline
-    added = sum(shard.bytes for shard in writer.manifest.shards) - sum(
-        shard.bytes for shard in before.shards
-    )
-    say(f"{spent}; {size(added)} written")
+    # a shard that is written again has another file
+    new_shards = [shard for shard in writer.manifest.shards if shard.file not in before]
+    say(f"{spent}; {size(sum(shard.bytes for shard in new_shards))} written")
     writer.note(
         {
             "utterances": spent.utterances,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from cache import Cache, ProbeError
-from cache.errors import as_flag, quoted
+from cache.errors import argument, as_flag, quoted
 from cache.manifest import PLACE_COLUMNS, Manifest, ShardRecord, load_manifest
 from cache.places import stored_ids
 from cache.shard import Shard
@@ -68,11 +68,9 @@ def repair(
     manifest = load_manifest(folder)
     options = Options(**manifest.about["options"])
     corpus = _planned(folder, manifest, corpus, audio_root)
-    if not corpus.root.is_dir():
-        raise ProbeError(
-            f"{corpus.root}: the audio is no longer there. Say where: probe cache repair "
-            f"{as_flag('corpus', '...')}"
-        )
+    _check_audio(folder, corpus)
+    if not table_is_whole(folder, manifest):
+        say("Its table is damaged and made again, of the corpus and the shards.")
     backbone = options.load_backbone(machine.device, machine.attention, fetch=False)
     made = new_manifest(backbone, corpus, options)
     with CacheWriter(folder, made, corpus.utterances, wait=machine.wait, say=say) as writer:
@@ -98,7 +96,7 @@ def repair(
                 backbone=backbone,
                 options=options,
                 machine=machine,
-                n_utterances=n_bad + n_new,
+                n_utterances=n_bad + n_new + n_failed,
                 strict=False,
                 say=say,
             ) as pipeline:
@@ -108,6 +106,16 @@ def repair(
     cache = Cache(folder)
     say_failures(cache, say)
     return cache
+
+
+def _check_audio(folder: Path, corpus: Corpus) -> None:
+    """Refuse a folder without a file of the corpus: each would count as one that cannot be used."""
+    paths = corpus.utterances["path"]
+    if len(paths) and not any((corpus.root / str(path)).exists() for path in paths):
+        raise ProbeError(
+            f"{corpus.root}: the audio of {folder} is not there, as {paths.iloc[0]}. Say where: "
+            f"{argument('audio_root', 'DIR')}"
+        )
 
 
 def _extract_damaged(pipeline: Pipeline, writer: CacheWriter, damage: Damage) -> None:

@@ -53,6 +53,12 @@ def test_pairs_are_tested_on_the_same_resamples_of_the_same_trials(made: tuple[R
     assert (found.table["rank_low"] <= found.table["rank"]).all()
 
 
+@pytest.mark.parametrize("drawing", [{"resamples": 5}, {"seed": -1}])
+def test_a_bootstrap_that_cannot_be_drawn_is_refused_by_name(made, drawing: dict[str, int]) -> None:
+    with pytest.raises(ProbeError, match=f"{next(iter(drawing))}=.*: expected"):
+        analysis.compare(made, **drawing)
+
+
 def test_a_backbone_that_is_better_is_shown_to_be(run: Run, tmp_path: Path) -> None:
     poor = sweep(
         write_cache(tmp_path / "c", separation=SEPARATION[:1], name="poor", made="poorly"),

@@ -43,3 +43,14 @@ def test_a_folder_of_other_audio_beside_the_cache_is_not_taken(tmp_path: Path) -
     assert audio_of(Cache(cache), tmp_path / "elsewhere") == tmp_path / "elsewhere"
     with pytest.raises(ProbeError, match=f"{tmp_path}/gone: the audio of .* is not there. Say"):
         audio_of(Cache(cache), tmp_path / "gone")
+
+
+def test_a_cache_that_does_not_say_where_its_audio_was_has_none_in_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = made(tmp_path, Path("audio"), Path("c.cache"))
+    about = {"backbone": "none", "corpus": "c", "corpus_spec": "c.csv"}
+    replace(load_manifest(cache), about=about).save(cache)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ProbeError, match=r"^the audio of .* is not there"):
+        audio_of(Cache(cache))

@@ -3,6 +3,7 @@ harmed.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -53,10 +54,12 @@ def test_a_flipped_bit_costs_one_utterance(tier: str, harmed: Path, undisturbed:
     name = in_shard(undisturbed)[2]
     flip(harmed / SHARD, position_of(undisturbed, name, tier) + 5, 6)
     assert [fault.utterance_ids for fault in verify(harmed)] == [(name,)]
-    cache = repair(harmed, machine=machine(), say=quiet)
+    said = list[str]()
+    cache = repair(harmed, machine=machine(), say=said.append)
     assert extracted(cache) == 1
     assert_same(cache, undisturbed)
     assert verify(harmed) == []
+    assert any(re.search(r"[1-9][\d.]* kB written", text) for text in said), said  # a whole shard
 
 
 def harm(folder: Path, how: str) -> None:
@@ -216,6 +219,9 @@ def test_a_cache_that_was_moved_with_its_audio_is_repaired_there(
     (tmp_path / "after" / "audio").rename(tmp_path / "elsewhere")
     with pytest.raises(ProbeError, match="audio_root=DIR"):
         repair(cache.folder, machine=machine(), say=quiet)
+    (tmp_path / "other").mkdir()
+    with pytest.raises(ProbeError, match=f"{tmp_path}/other: the audio of .* is not there, as "):
+        repair(cache.folder, machine=machine(), audio_root=tmp_path / "other", say=quiet)
     repair(cache.folder, machine=machine(), audio_root=tmp_path / "elsewhere", say=quiet)
 
 

@@ -144,9 +144,9 @@ def readers(run: Path, other: Path, out: Path, cache: Cache) -> dict[str, Callab
             text_curve(Run(run)),
         ),
         "heads": lambda: (choose_head(Run(run)), choose_head(Run(run), name="linear-layer-02")),
-        "compare": lambda: analysis.compare([run, other], resamples=10),
+        "compare": lambda: analysis.compare([run, other], resamples=100),
         "compare heads": lambda: analysis.compare(
-            [other, run], "weighted-sum+linear", resamples=10
+            [other, run], "weighted-sum+linear", resamples=100
         ),
         "transfer": lambda: analysis.predicts(
             Run(run), analysis.transfer_scores(cache, scores=["gbc"])

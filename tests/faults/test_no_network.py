@@ -9,6 +9,7 @@ from pathlib import Path
 from planted import plant
 from processes import run_probe, start
 
+from cache import Cache
 from cache.manifest import load_manifest
 from probing.extraction import Options
 
@@ -63,7 +64,9 @@ def test_extract_sweep_verify_repair_score_and_evaluate_touch_no_network(tmp_pat
 def test_a_hub_name_that_only_a_cache_gives_is_not_asked_for(tmp_path: Path) -> None:
     plant(tmp_path / "p.cache", {1: 1.0}, n_layers=1, n=(40, 40, 40))
     manifest = load_manifest(tmp_path / "p.cache")
-    (tmp_path / "audio").mkdir()
+    first = tmp_path / "audio" / Cache(tmp_path / "p.cache").utterances["path"].iloc[0]
+    first.parent.mkdir(parents=True)
+    first.touch()  # else repair says first that the audio is gone
     options = asdict(Options(backbone="nobody/no-such-model"))
     about = {
         **manifest.about,
