@@ -91,6 +91,7 @@ def extract(
     """
     share = None if job.part is None else Part.parse(job.part)
     check_outside(folder, "folder")
+    options.check_used()
     options.check_backbone()
     table = load_corpus(corpus, audio_root=audio_root, splits=split)
     import_module("probing.extraction.planning").check_place(folder, table, share)

@@ -133,9 +133,10 @@ def check_spec(spec: str, revision: str | None = None) -> None:
         names = [known.rpartition("/")[2] for known in every]
         guess = difflib.get_close_matches(spec.lower(), names, n=1, cutoff=0.5)
         hint = every[names.index(guess[0])] if guess else WELL_KNOWN[2]
+        tries = ", ".join(f"`{name}`" for name in dict.fromkeys([hint, EMBEDDED]))
         raise BackboneMissing(
             f"unknown model {spec!r}: there is no such folder, and a model on the hub is written "
-            f"owner/name. Try `{hint}`, a local folder, or `{EMBEDDED}`."
+            f"owner/name. Try {tries}, or a local folder."
         )
 
 

@@ -28,28 +28,44 @@ DEMO = Path(__file__).parent / "demo" / "demo.csv"
 def read_corpus(spec: str, *, audio_root: Path | None = None) -> Corpus:
     """Read a corpus and check its rows, but not whether the audio is there; as `load_corpus`.
 
+    Raises:
+        OptionError: no such corpus, or an `audio_root` for one that has its audio where it is.
+
     >>> len(read_corpus("demo").utterances)
     1175
     """
     name, _, root = spec.partition(":")
-    if spec == "demo":
-        return read_manifest(DEMO, name="demo")
-    if name in KNOWN and root:
-        return _read_known(KNOWN[name], Path(root).expanduser())
     path = Path(spec).expanduser()
     audio_root = audio_root and audio_root.expanduser()
-    if spec.startswith(PREFIX) or is_saved(path):
-        return read_hugging_face(spec, audio_root)
-    if is_manifest(path):
-        return read_manifest(path, audio_root=audio_root)
-    if path.is_dir():
-        return KNOWN["folder"].read(path)
+    known = spec == "demo" or (name in KNOWN and bool(root))
+    if not known:
+        if spec.startswith(PREFIX) or is_saved(path):
+            return read_hugging_face(spec, audio_root)
+        if is_manifest(path):
+            return read_manifest(path, audio_root=audio_root)
+        if not path.is_dir():
+            raise _unknown(spec)
+    if audio_root is not None:
+        raise OptionError(
+            "audio_root",
+            audio_root,
+            f"is for manifests, and {spec} says where its audio is. Leave it out",
+        )
+    if spec == "demo":
+        return read_manifest(DEMO, name="demo")
+    return (
+        _read_known(KNOWN[name], Path(root).expanduser()) if known else KNOWN["folder"].read(path)
+    )
+
+
+def _unknown(spec: str) -> OptionError:
     known = ", ".join([*(f"{name}:ROOT" for name in KNOWN), f"{PREFIX}NAME"])
-    raise OptionError(
+    return OptionError(
         "corpus",
         spec,
-        f"unknown. Expected demo, {known}, or a manifest ({', '.join(SUFFIXES)}); one of your "
-        "own is known once its module is imported",
+        f"no such folder, and no corpus of that name. Expected demo, {known}, a folder of audio, "
+        f"or a manifest ({', '.join(SUFFIXES)}); one of your own is known once its module is "
+        "imported",
     )
 
 

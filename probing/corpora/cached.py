@@ -1,4 +1,4 @@
-"""Where the audio behind a cache is now: where it was, or beside the cache."""
+"""The corpus and the audio behind a cache, where they are now."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cache.errors import ProbeError, argument
+from probing.corpora import Corpus, load_corpus, read_corpus
+from probing.corpora.hugging_face import PREFIX
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,8 +48,6 @@ def find_audio(
         given: see there.
     """
     if given is None and about.get("corpus_spec") == "demo":  # it may have moved with the package
-        from probing.corpora import load_corpus
-
         return load_corpus("demo").root
     recorded = str(about.get("audio_root") or "")
     root = given or Path(recorded)
@@ -64,6 +64,20 @@ def find_audio(
     raise ProbeError(
         f"{where_it_was}the audio of {folder} is not there{elsewhere}. Say where: {where}"
     )
+
+
+def load_as_it_was(spec: str, root: Path) -> Corpus:
+    """The corpus that a record names, whose audio is below `root`.
+
+    The root is given only if the corpus does not name the same one by itself.
+
+    >>> load_as_it_was("demo", Path("anywhere")).name
+    'demo'
+    """
+    # the demo may move with the package; a data set of Hugging Face would be written out again
+    if spec == "demo" or (not spec.startswith(PREFIX) and read_corpus(spec).root == root):
+        return load_corpus(spec)
+    return load_corpus(spec, audio_root=root)
 
 
 def _is_first(table: pd.DataFrame, root: Path) -> bool:

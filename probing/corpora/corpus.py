@@ -110,12 +110,12 @@ def normalise(table: pd.DataFrame, where: str, *, spoofing: bool = False) -> pd.
     """
     import pandas as pd
 
-    def refuse(rows: pd.Series[bool], what: str, column: str) -> None:
+    def refuse(rows: pd.Series[bool], what: str, column: str, instead: str = "") -> None:
         if rows.any():
             i = int(rows.to_numpy().argmax())
             raise ProbeError(
                 f"{where}, row {i + 1}: {what} "
-                f"{table[column].iloc[i]!r} ({int(rows.sum())} such rows)"
+                f"{table[column].iloc[i]!r} ({int(rows.sum())} such rows){instead}"
             )
 
     table = table.reset_index(drop=True)
@@ -140,8 +140,14 @@ def normalise(table: pd.DataFrame, where: str, *, spoofing: bool = False) -> pd.
     paths = pd.Series(
         [os.path.normpath(path).replace(os.sep, "/") for path in table["path"]], table.index, str
     )
+    refuse(table["path"].str.strip() == "", "empty path", "path", ". Name a file, or drop the row")
     outside = [path in (".", "..") or path.startswith(("/", "../")) for path in paths]
-    refuse(pd.Series(outside, table.index), "path outside the corpus's root folder", "path")
+    refuse(
+        pd.Series(outside, table.index),
+        "path outside the corpus's root folder",
+        "path",
+        f". Write it from there on, or absolute without {argument('audio_root')}",
+    )
     refuse(table["path"].str.contains("\0", regex=False), "null character in path", "path")
     columns = {
         "utterance_id": table["utterance_id"] if "utterance_id" in table else ids_of(paths),

@@ -40,6 +40,8 @@ def read_folder(root: Path, name: str | None = None) -> Corpus:
     from probing.audio import SUFFIXES
 
     root = root.resolve()
+    if not root.is_dir():
+        raise ProbeError(f"{root}: no such folder. Expected one that holds audio")
     found = sorted(files_below(root))
     audio = [path for path in found if is_audio(path)]
     for path in audio:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cache.errors import OptionError, ProbeError, argument
 from cache.manifest import DTYPES
-from probing.backbones.checkpoint import check_spec, stated_blocks
+from probing.backbones.checkpoint import FEATURES, RANDOM, check_spec, stated_blocks
 from probing.backbones.dropping import parsed
 from probing.options import check, option, whole_numbers
 
@@ -114,6 +114,38 @@ class Options:
         check_spec(self.backbone, self.revision)
         if self.layers is not None and (n_blocks := stated_blocks(self.backbone)) is not None:
             chosen_layers(self.layers, n_blocks)
+
+    def check_used(self) -> None:
+        """Refuse an option that changes nothing beside the others, as a person types them.
+
+        A cache that was made with one still opens.
+
+        >>> Options(view_seed=3).check_used()
+        Traceback (most recent call last):
+        cache.errors.OptionError: view_seed=3: is of a view. Add view=SPEC, or leave this out
+        """
+        usual = Options()
+        acoustic = self.backbone in FEATURES
+        idle = {
+            "frames_dtype": (not self.frames, f"is of the frames tier. Add {argument('frames')}"),
+            "view_seed": (self.view is None, f"is of a view. Add {argument('view', 'SPEC')}"),
+            "seed": (
+                not self.backbone.startswith(RANDOM),
+                f"is of random weights. Give {argument('backbone', RANDOM + 'SPEC')}",
+            ),
+            "revision": (acoustic, "is of a model of the hub. Name one"),
+            "precision": (
+                acoustic and self.precision != "float32",
+                f"is of a model. Give float32, as {self.backbone} is computed",
+            ),
+            "max_seconds": (
+                self.seconds is not None,
+                f"every clip has the length of {argument('seconds')}. Leave that out",
+            ),
+        }
+        for name, (is_idle, what) in idle.items():
+            if is_idle and getattr(self, name) != getattr(usual, name):
+                raise OptionError(name, getattr(self, name), f"{what}, or leave this out")
 
     @property
     def cropping(self) -> Cropping:

@@ -15,8 +15,8 @@ from cache.shard_writer import ShardWriter
 from cache.table import load_table, table_is_whole
 from cache.verification import shard_faults
 from cache.writer import CacheWriter
-from probing.corpora import Corpus, load_corpus, read_corpus
-from probing.corpora.cached import find_audio
+from probing.corpora import Corpus, load_corpus
+from probing.corpora.cached import find_audio, load_as_it_was
 from probing.extraction.changes import changed_audio
 from probing.extraction.extracting import new_manifest, say_failures, session
 from probing.extraction.machine import Machine
@@ -154,19 +154,9 @@ def _planned(
             f"{quoted(str(folder).split('.part-')[0])} {as_flag('part', number)}"
         )
     root = audio_root or Path(about["audio_root"])
-    corpus = given or _as_it_was(about["corpus_spec"], root)
+    corpus = given or load_as_it_was(about["corpus_spec"], root)
     splits = _rows(corpus, stored_ids(folder, manifest)[1])["split"].unique()
     return corpus.only(splits) if len(splits) else corpus
-
-
-def _as_it_was(spec: str, root: Path) -> Corpus:
-    """The corpus of a cache, whose audio is below `root`.
-
-    The root is given only if the corpus does not name the same one by itself.
-    """
-    if read_corpus(spec).root == root:
-        return load_corpus(spec)
-    return load_corpus(spec, audio_root=root)
 
 
 def _rows(corpus: Corpus, utterance_ids: Iterable[str]) -> pd.DataFrame:

@@ -40,6 +40,17 @@ for words in json.load(sys.stdin):
 TUNE_ANEW = "tune --backbone embedded --corpus demo"
 EVAL = "my.run/scores/linear-layer-03.eval.txt"
 REFUSED = {
+    "extract new --frames-dtype int8": "--frames-dtype int8: is of the frames tier. Add --frames,",
+    "extract new --view-seed 1": "--view-seed 1: is of a view. Add --view SPEC, or leave this out",
+    "extract new --seed 1": "--seed 1: is of random weights. Give --backbone random:SPEC,",
+    "extract new --seconds 2 --max-seconds 9": "--max-seconds 9: every clip has the length of",
+    "extract new --backbone lfcc --revision a": "--revision a: is of a model of the hub. Name one",
+    "extract new --backbone lfcc --precision bf16": "--precision bf16: is of a model. Give float32",
+    "extract new --backbone embeded": "Try `embedded`, or a local folder.",
+    "extract new --audio-root full": "--audio-root full: is for manifests, and demo says where",
+    "extract new --corpus full --audio-root full": "full says where its audio is. Leave it out",
+    "extract new --corpus gone": "--corpus gone: no such folder, and no corpus of that name",
+    "extract new --corpus folder:gone": "gone: no such folder. Expected one that holds audio",
     "export my.run new --depth 99": "--depth 99: my.run has no head of that depth",
     "export my.run new --head foo": "--head foo: my.run has no such head",
     "export my.run my.cache": "DIR my.cache: is a cache, which holds nothing else",
@@ -65,6 +76,10 @@ REFUSED = {
     "tune my.run --head foo": "--head foo: my.run has no such head",
     "tune my.run --head linear-layer-00": "--head linear-layer-00: needs no block",
     "tune my.run --train head --front-end": "--front-end: is of the backbone, of which nothing",
+    "tune my.run --train head --rate 0.1": "--rate 0.1: is of the backbone, of which nothing",
+    "tune my.run --layer-decay 2": "--layer-decay 2: expected more than 0 and at most 1",
+    "tune exported": "an exported model, not a run. To go on from it: probe tune --continue exp",
+    "tune --continue exported --out exported": "--out exported: is the model to go on from",
     f"{TUNE_ANEW} --head mean+foo": "--head mean+foo: back-end",
     f"{TUNE_ANEW} --head mean+linear --depth 99": "--depth 99: embedded has 12 blocks",
     "score my.run clip.wav --prior 1.5": "--prior 1.5: expected the probability of bona fide",

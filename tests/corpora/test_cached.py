@@ -3,12 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+import corpus_trees as trees
 import pytest
 from random_store import Recipe, names
 
 from cache import Cache, ProbeError
 from cache.manifest import load_manifest
-from probing.corpora.cached import audio_of
+from probing.corpora.cached import audio_of, load_as_it_was
 
 IDS = names(4)
 
@@ -54,3 +55,16 @@ def test_a_cache_that_does_not_say_where_its_audio_was_has_none_in_the_current_f
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ProbeError, match=r"^the audio of .* is not there"):
         audio_of(Cache(cache))
+
+
+def test_a_corpus_is_read_again_with_its_root_only_where_that_says_something(
+    tmp_path: Path,
+) -> None:
+    trees.write_audio(tmp_path / "audio/real/a.wav", tmp_path / "audio/fake/b.wav")
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/m.csv").write_text("path\nreal/a.wav\n")
+    root = tmp_path / "audio"
+    for spec in (f"folder:{root}", str(tmp_path / "lists/m.csv")):
+        assert load_as_it_was(spec, root).root == root
+    with pytest.raises(ProbeError, match="is for manifests"):
+        load_as_it_was(f"folder:{root}", tmp_path)

@@ -215,7 +215,9 @@ def test_a_folder_tree_says_split_label_and_attack(tmp_path: Path) -> None:
         "real/ä_b": ["bonafide", "all", "-"],
     }
     assert list(table(f"folder:{tmp_path / 'notes'}")["label"]) == [""]
-    assert "no audio below real/ or fake/" in refusal(f"folder:{tmp_path / 'nowhere'}")
+    (tmp_path / "bare").mkdir()
+    assert "no audio below real/ or fake/" in refusal(f"folder:{tmp_path / 'bare'}")
+    assert "nowhere: no such folder" in refusal(f"folder:{tmp_path / 'nowhere'}")
 
 
 def test_a_file_name_that_is_not_text_is_named(tmp_path: Path) -> None:

@@ -99,11 +99,12 @@ def test_absolute_paths_below_the_root_are_taken(folder: Path) -> None:
         ("path,label\na.wav,bonafide\na.wav,spoof\n", "row 2: duplicate utterance_id 'a'"),
         (
             "path,label\na.wav,bonafide\n../x.wav,spoof\n",
-            "row 2: path outside the corpus's root folder '../x.wav'",
+            r"row 2: path outside the corpus's root folder '../x.wav' \(1 such rows\). Write it",
         ),
         ("path,label\n/no/where.wav,spoof\n", r"not below /no:\n  row 1 \(where\): where.wav"),
         ("path,label\ndeep/../../x.wav,spoof\n", "row 1: path outside"),
-        ("path,label\n,spoof\n", "row 1: path outside"),
+        ("path,label\n,spoof\n", "row 1: empty path '' .*Name a file, or drop the row"),
+        ("path,label\n.,spoof\n", "row 1: path outside"),
         ("path,label,utterance_id\na.wav,real,\n", "row 1: empty utterance_id"),
         (
             "path,label,utterance_id\na.wav,real,u 1\n",

@@ -305,7 +305,7 @@ def test_values_of_json_lines_become_text(folder: Path) -> None:
         ("[" * 100_000 + "\n", "line 1: no JSON object"),
         ('{"path": ' + "9" * 5000 + "}\n", "line 1: no JSON object"),
         ('{"file": "a.wav"}\n', "no column 'path'. Expected path; found file"),
-        ('{"path": "a.wav"}\n{"speaker": "b"}\n', "row 2: path outside"),
+        ('{"path": "a.wav"}\n{"speaker": "b"}\n', "row 2: empty path"),
         ("\n \n", "is empty"),
         (
             '{"audio_filepath": "a.wav", "offset": 0}\n{"audio_filepath": "a.wav", "offset": '
