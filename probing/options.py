@@ -85,7 +85,8 @@ class Option:
     def range_in_words(self) -> str:
         """The numbers that are allowed."""
         if self.above is not None:
-            return f"more than {self.above:g}"
+            most = "" if self.maximum is None else f" and at most {self.maximum:g}"
+            return f"more than {self.above:g}{most}"
         if self.minimum is not None and self.maximum is not None:
             return f"{self.minimum:g} to {self.maximum:g}"
         if self.minimum is not None:
@@ -96,7 +97,11 @@ class Option:
     def range_as_formula(self) -> str:
         """The numbers that are allowed, as `x>=1`; empty if all are."""
         if self.above is not None:
-            return f"x>{self.above:g}"
+            return (
+                f"x>{self.above:g}"
+                if self.maximum is None
+                else f"{self.above:g}<x<={self.maximum:g}"
+            )
         if self.minimum is None:
             return ""
         return (

@@ -1,9 +1,10 @@
 """The command `probe tune`."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,10 +13,13 @@ from analysis.commands.files import check_folder
 from analysis.commands.parameters import Only, with_options
 from analysis.commands.printing import out
 from analysis.runs.companions import with_its_name
-from analysis.runs.kinds import EXPORT, RUN, expect
+from analysis.runs.kinds import EXPORT, RUN, expect, kind_of
+from cache.errors import OptionError, ProbeError
+from cache.manifest import read_json
 from probing.extraction.options import Options
 from probing.options import check, command_line, option
 from probing.progress import duration, size
+from probing.runs.form import RECORD
 from probing.targets.metrics import METRICS
 from probing.targets.options import TargetOptions
 from probing.tuning.options import TuneMachine, TuneOptions
@@ -104,6 +108,9 @@ def tune(
     probe tune --backbone models/my-wavlm --corpus my.csv --heads weighted-sum+linear --depth 6
     probe tune --continue tuned --epochs 5 --out further
     """
+    if run is not None and kind_of(run) == EXPORT:
+        again = command_line("probe", "tune", **{"continue": run})
+        raise ProbeError(f"{run}: {EXPORT}, not {RUN}. To go on from it: {again}")
     for path, kind in ((run, RUN), (start.continued, EXPORT)):
         if path is not None:
             expect(path, kind)
@@ -112,6 +119,8 @@ def tune(
         named = with_its_name(start.continued or run or Path(Path(backbone.backbone).name))
         folder = named.with_name(f"{named.name.removesuffix('.run')}.tuned")
     check_folder(folder, own=EXPORT)
+    if start.continued is not None and folder.resolve() == start.continued.resolve():
+        raise OptionError("out", folder, "is the model to go on from. Name another folder")
     import_module("probing.serving.places").check_place(folder)
     source.check()
     tuned = import_module("probing.tuning").tune(
@@ -137,11 +146,28 @@ def _show(tuned: "Tuned", folder: Path, run: Path | None) -> None:
     out.print(f"Tuned: {folder}\nTraining: {folder / LOG} and {picture}", markup=False)
     cache, of_tuned = (folder.with_name(f"{folder.name}.{kind}") for kind in ("cache", "run"))
     extract = command_line("probe", "extract", cache, backbone=folder, **tuned.how_extracted)
-    steps = [command_line("probe", "sweep", cache)]
-    if (frozen := run or record["source"].get("run")) is not None:
+    frozen = run or record["source"].get("run")
+    asked = _asked(record["source"].get("target") or _target_of(Path(frozen)))
+    # the name of a run would have that of the target in it
+    swept = {"out": of_tuned, **asked} if asked else {}
+    steps = [command_line("probe", "sweep", cache, **swept)]
+    if frozen is not None:
         steps.append(command_line("probe", "compare", frozen, of_tuned))
-    score = command_line("probe", "score", folder)
-    out.print(
-        f"Next: {score} AUDIO --out scores.txt\n      {extract}\n      {'; '.join(steps)}",
-        markup=False,
-    )
+    lines = [extract, "; ".join(steps)]
+    if "target" not in getattr(tuned.exported.head, "about", {}):  # else probe score refuses it
+        lines.insert(0, f"{command_line('probe', 'score', folder)} AUDIO --out scores.txt")
+    out.print("Next: " + "\n      ".join(lines), markup=False)
+
+
+def _target_of(run: Path) -> Mapping[str, Any]:
+    """What a run reads, as its record says."""
+    found: Mapping[str, Any] = read_json(run / RECORD)["options"].get("target", {})
+    return found
+
+
+def _asked(target: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a target that are not as they are by default, as they are typed."""
+    values_of = import_module("analysis.runs.rerun").values_of
+    usual = values_of(TargetOptions, asdict(TargetOptions()))
+    typed = values_of(TargetOptions, target)
+    return {name: value for name, value in typed.items() if value != usual.get(name)}

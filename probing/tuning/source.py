@@ -97,6 +97,7 @@ class Source:
         assert self.head is not None
         import_heads([self.head])
         new_head(self.head)
+        self.options.check_used()
         self.options.check_backbone()
         if (n_blocks := stated_blocks(self.options.backbone)) is not None:
             check_depth(self.depth, n_blocks, self.options.backbone)

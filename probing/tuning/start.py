@@ -12,6 +12,7 @@ import torch
 from cache.errors import OptionError, ProbeError
 from probing.backbones import Backbone
 from probing.corpora import load_corpus
+from probing.corpora.cached import load_as_it_was
 from probing.extraction import Options
 from probing.extraction.layers import layers_of
 from probing.heads.head import Head
@@ -126,7 +127,7 @@ def from_exported(
         task, parts = Run(run).task, parts_of(Run(run), audio_root)
         about = {"run": str(run.resolve())}
     elif "corpus" in source:
-        read = load_corpus(source["corpus"], audio_root=audio_root or Path(source["audio_root"]))
+        read = load_as_it_was(source["corpus"], audio_root or Path(source["audio_root"]))
         parts, task = parts_of_corpus(read, target_of(source["target"]), say)
         about = {name: source[name] for name in ("corpus", "audio_root", "target")}
     else:

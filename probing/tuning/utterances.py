@@ -179,7 +179,8 @@ def parts_of_corpus(
         if not splits[part].any():
             found = ", ".join(sorted(table["split"].unique()))
             raise ProbeError(
-                f"{corpus.name}: has no split {part}, only {found}. A tuning needs train and dev"
+                f"{corpus.name}: has no split {part}, only {found}. Expected train and dev: say "
+                "which utterance is of which in a column split"
             )
     positive = positive_of(options, values)
     task = task_of(options, values, values[splits["train"]])
@@ -192,7 +193,8 @@ def parts_of_corpus(
             say(f"Left out of {part}: {in_words(why)}.")
         if len(np.unique(target)) < 2:
             raise ProbeError(
-                f"{corpus.name}: {part} has fewer than two different values of {task.target}"
+                f"{corpus.name}: {part} has fewer than two different values of {task.target}. "
+                f"Add utterances with others, or name another {argument('target')}"
             )
         parts[part] = Utterances(
             part,

@@ -368,6 +368,21 @@ def test_the_command_says_what_it_gained_and_what_is_next(
     assert "--overwrite" in capsys.readouterr().err
 
 
+def test_a_tuned_target_is_asked_for_next_and_no_audio_is_scored(
+    place: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    monkeypatch.chdir(place)
+    made = tmp_path / "t"
+    target = ["--target", "voice", "--min-count", "1"]
+    words = ["tune", *ANEW, "--head", "mean+linear", "--depth", "1", "--epochs", "1", *target]
+    words += ["--out", str(made), "--batch", "8", "--max-seconds", "0.8", "--device", "cpu"]
+    assert run_cli([*words, "--skip-eval"], monkeypatch) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    asked = "--target voice --min-count 1"
+    assert f"probe sweep {made}.cache --out {made}.run {asked}" in text
+    assert "probe score" not in text
+
+
 def test_a_model_that_is_gone_on_from_names_the_next_and_says_whose_utterances(
     tuned: Path, place: Path, monkeypatch, capsys
 ) -> None:
@@ -429,6 +444,7 @@ def test_a_model_that_is_gone_on_from_names_the_next_and_says_whose_utterances(
             "--recipe slow: expected quick, one-stage, attm or attm-released",
         ),
         (["c.cache"], "c.cache: a cache, not a run"),
+        ([*ANEW, "--head", "mean+linear", "--max-seconds", "9", "--seconds", "1"], "Leave that"),
         (["--continue", "model"], "model: no exported model here"),
         (
             ["--corpus", "c.csv", "--heads", "mean+nothing", "--backbone", "model"],
