@@ -20,6 +20,7 @@ from cache import Cache, ProbeError
 from cache.errors import OptionError, argument
 from cache.reader import Where
 from probing.options import one_of
+from probing.runs import Run
 
 TIERS = ("pooled", "frames")
 FRAMES_PER_UTTERANCE = 8
@@ -158,7 +159,8 @@ def views(
         frames_per_utterance: frames tier: so many of each utterance, at even distances.
 
     Raises:
-        ProbeError: no such layer or tier, no utterances in common, or on the frames tier other
+        ProbeError: a path or a run instead of an open cache, no such layer or tier, no utterances
+            in common, or on the frames tier other
             numbers of frames.
 
     >>> from cache import Cache
@@ -172,6 +174,8 @@ def views(
         raise ProbeError(
             f"deviation with tier={tier!r}: a frame has no deviation over time. Leave it out"
         )
+    for cache, _ in given:
+        check_open(cache)
     chosen = [_layers_of(cache, layers, tier) for cache, layers in given]
     tables = _in_common([cache for cache, _ in given], where)
     picked: tuple[Array, ...] = ()
@@ -181,6 +185,22 @@ def views(
         View(cache, layers, table=table, tier=tier, deviation=deviation, picked=picked)
         for (cache, _), layers, table in zip(given, chosen, tables, strict=True)
     ]
+
+
+def check_open(cache: object) -> None:
+    """Refuse what is given for an open cache: a path, or a run.
+
+    >>> check_open("my.cache")
+    Traceback (most recent call last):
+    cache.errors.ProbeError: 'my.cache': expected an open cache, as cache.Cache('demo.cache')
+    """
+    if isinstance(cache, Cache):
+        return
+    if isinstance(cache, Run):
+        raise ProbeError(
+            f"{cache.folder}: a run, where a cache is expected. Give the run's `cache`"
+        )
+    raise ProbeError(f"{cache!r}: expected an open cache, as cache.Cache('demo.cache')")
 
 
 def _layers_of(cache: Cache, layers: Sequence[int] | None, tier: str) -> list[int]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 
+from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load
 from analysis.runs.protocols import check_same_utterances
 from cache import ProbeError
@@ -12,7 +15,9 @@ from probing.runs import Run
 from probing.runs.simultaneous import layer_bands, layer_gains
 
 
-def selectivity(run: Run, random: Run | None = None, split: str = "eval") -> pd.DataFrame:
+def selectivity(
+    run: str | Path | Run, random: str | Path | Run | None = None, split: str = "eval"
+) -> pd.DataFrame:
     """The linear probes of a run beside their controls, by layer (EER, 0 to 1).
 
     Of another target than bona fide against spoof, the metric of the findings stands for EER, under
@@ -20,7 +25,7 @@ def selectivity(run: Run, random: Run | None = None, split: str = "eval") -> pd.
     all the same.
 
     Args:
-        run: a finished run.
+        run: a finished run, or its folder.
         random: the run of the same architecture with random weights on the same utterances.
         split: `eval` or `dev`.
 
@@ -42,6 +47,7 @@ def selectivity(run: Run, random: Run | None = None, split: str = "eval") -> pd.
     >>> list(table.columns[:5])
     ['eer', 'low', 'high', 'shuffled', 'selectivity']
     """
+    run = load(run)
     own = _rates(run, "layer", split)
     shuffled = _rates(run, "shuffled-labels", split)
     if own.empty:
@@ -56,7 +62,7 @@ def selectivity(run: Run, random: Run | None = None, split: str = "eval") -> pd.
     table = own[["value", "low", "high"]].rename(columns={"value": name})
     table["shuffled"] = shuffled.groupby("layer")["value"].mean()
     table["selectivity"] = loss(1) * (table["shuffled"] - table[name])
-    part = load(run).part(split)
+    part = run.part(split)
     bands = layer_bands(run, part)
     ends = [loss(1) * (table["shuffled"] - bands[end]) for end in ("low", "high")]
     table["selectivity_low"], table["selectivity_high"] = (
@@ -71,7 +77,8 @@ def selectivity(run: Run, random: Run | None = None, split: str = "eval") -> pd.
         table["mlp_shuffled"] = mlp_shuffled.groupby("layer")["value"].mean()
         table["mlp_selectivity"] = loss(1) * (table["mlp_shuffled"] - table["mlp"])
     if random is not None:
-        check_same_utterances(load(run).utterances, random)
+        random = load(random)
+        check_same_utterances(run.utterances, random)
         table["random"] = _rates(random, "layer", split).set_index("layer")["value"]
         table["over_random"] = loss(1) * (table["random"] - table[name])
         gains = layer_gains(run, random, part)
@@ -79,7 +86,7 @@ def selectivity(run: Run, random: Run | None = None, split: str = "eval") -> pd.
     return table.sort_index()
 
 
-def _rates(run: Run, experiment: str, split: str) -> pd.DataFrame:
-    table = run.rows(experiment, split, load(run).corpus)
+def _rates(run: LoadedRun, experiment: str, split: str) -> pd.DataFrame:
+    table = run.rows(experiment, split, run.corpus)
     rows = table[(table["metric"] == run.metric.name) & (table["condition"] == "all")]
     return rows if experiment == "trivial-features" else rows.astype({"layer": int})

@@ -168,8 +168,9 @@ def dress(ax: Axes, *others: Axes | None) -> None:
     for each in all_axes if look().width is not None else ():
         width = width_of(each)
         height = float(figure_of(each).get_size_inches()[1] * each.get_position().height)
-        for axis, inches in ((each.xaxis, width), (each.yaxis, height)):
-            letters = max(12, int(1.15 * inches * 72 / (0.5 * look().font_size)))
+        # above and below axes there is room for more, beside them there is none
+        for axis, inches in ((each.xaxis, width), (each.yaxis, 1.22 * height)):
+            letters = max(12, int(inches * 72 / (0.53 * look().font_size)))
             if max(map(len, axis.label.get_text().split("\n"))) > letters:
                 lines = axis.label.get_text().split("\n")
                 axis.set_label_text("\n".join(textwrap.fill(line, letters) for line in lines))

@@ -14,7 +14,7 @@ from analysis.plots.heat_maps import LETTER, beside_cells, hatch, layer_map, tha
 from analysis.plots.look import SCREEN_PT, look
 from analysis.plots.panels import is_alone
 from analysis.plots.saving import figure_of
-from analysis.plots.style import check_few, label
+from analysis.plots.style import check_few, check_split, label
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load
 from cache import ProbeError
@@ -42,6 +42,7 @@ def class_map(run: str | Path | Run, split: str = "eval", ax: Axes | None = None
     >>> class_map("results/vowels.run").get_xlabel()
     'layer (0 = input of the first block)'
     """
+    check_split(split)
     run = load(run)
     _check_classes(run)
     rows = run.rows("by-class", split, run.corpus)
@@ -84,6 +85,7 @@ def confusion_picture(
     >>> confusion_picture("results/vowels.run", layer=2).get_xlabel()
     'taken for'
     """
+    check_split(split)
     run = load(run)
     _check_classes(run)
     layer = run.record.finding.layer if layer is None else layer

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from analysis.plots.axes import new_axes, plain, short
 from analysis.plots.heat_maps import layer_map
-from analysis.plots.style import check_few, label
+from analysis.plots.style import check_few, check_split, label
 from analysis.plots.tidy import conditions_of, takes_table
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load
@@ -43,6 +43,7 @@ def condition_map(
     >>> condition_map("results/demo.run", "attack").get_xlabel()
     'layer (0 = input of the first block)'
     """
+    check_split(split)
     run = load(run)
     check_few(n_conditions(run, by, split), by)
     table = run.by(by, split, resamples)

@@ -18,7 +18,7 @@ from analysis.plots.legends import legend
 from analysis.plots.look import look
 from analysis.plots.palette import colours_of, head_colour, head_marker, marker_of
 from analysis.plots.panels import label_outer, label_panels, panel_title, panels
-from analysis.plots.style import label
+from analysis.plots.style import check_split, label
 from analysis.plots.tidy import depths_of, takes_table
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import Runs, load, load_many
@@ -56,6 +56,7 @@ def depth_curve(
     >>> depth_curve("results/demo.run").get_ylabel()
     'EER on eval (%)'
     """
+    check_split(split)
     ax = ax or new_axes()
     runs = load_many(runs)
     for run in runs:

@@ -32,7 +32,7 @@ from analysis.plots.look import look
 from analysis.plots.palette import BLACK, NAMED
 from analysis.plots.panels import is_alone, label_outer, panel_legend, panels, print_below
 from analysis.plots.saving import FIGURES, figure_of, save_figure
-from analysis.plots.style import check_few, named, small_print, stamp_lines, titled
+from analysis.plots.style import check_few, check_split, named, small_print, stamp_lines, titled
 from analysis.plots.tidy import takes_table
 from analysis.runs.loading import load
 from cache import ProbeError
@@ -225,6 +225,7 @@ def det_curve(
     >>> det_curve("results/demo.run").get_ylabel()
     'misses (%)'
     """
+    check_split(split)
     run = load(run)
     layer = run.record.finding.layer
     trials = run.trials(f"linear-layer-{layer:02d}", run.part(split))

@@ -11,7 +11,7 @@ from analysis.plots.axes import colours, new_axes, whole_numbers, whole_rates
 from analysis.plots.layers import draw_chance
 from analysis.plots.legends import legend
 from analysis.plots.saving import save_into
-from analysis.plots.style import label
+from analysis.plots.style import check_split, label
 from analysis.plots.tidy import erasure_of, takes_table
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load
@@ -37,6 +37,7 @@ def erasure_table(run: str | Path | Run, split: str = "eval") -> pd.DataFrame:
     >>> list(erasure_table("results/erased.run"))[:2]
     ['layer', 'removed']
     """
+    check_split(split)
     run = load(run)
     if not has_erasure(run):
         raise ProbeError(

@@ -16,7 +16,7 @@ from analysis.plots.look import look
 from analysis.plots.palette import colours_of, marker_of
 from analysis.plots.panels import axes_below
 from analysis.plots.saving import save_into
-from analysis.plots.style import label
+from analysis.plots.style import check_split, label
 from analysis.plots.tidy import layers_of, takes_table
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load, load_many
@@ -61,6 +61,7 @@ def layer_curve(
     >>> ax.get_xlabel(), len(ax.get_legend().get_texts()) > 1
     ('layer (0 = input of the first block)', True)
     """
+    check_split(split)
     ax = ax or new_axes()
     runs = load_many(runs, corpus)
     metric = runs[0].metric

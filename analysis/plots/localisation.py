@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from analysis.plots.axes import MARKERS, colours, new_axes, whole_numbers, whole_rates, width_of
 from analysis.plots.legends import legend
 from analysis.plots.look import SCREEN_PT, look
-from analysis.plots.style import label
+from analysis.plots.style import check_split, label
 from analysis.plots.tidy import localisation_of, takes_table
 from analysis.runs.loaded_run import LoadedRun
 from analysis.runs.loading import load
@@ -46,6 +46,7 @@ def localisation_table(
     >>> list(localisation_table("results/frames.run"))[:2]
     ['range EER', 'F1']
     """
+    check_split(split)
     run = load(run)
     rows = run.rows("localisation", split, run.corpus)
     if rows.empty:

@@ -18,7 +18,7 @@ from analysis.plots.saving import figure_of
 from analysis.plots.saving import save_figure as save_figure
 from analysis.runs.loaded_run import LoadedRun
 from cache import ProbeError
-from cache.errors import argument
+from cache.errors import OptionError, argument
 
 MOST_DRAWN = 100  # conditions in one picture
 # of each small print, its title and lines
@@ -170,6 +170,17 @@ def sentences(parts: Sequence[str]) -> str:
     'EER by layer. eval: 12 trials.'
     """
     return " ".join(f"{' '.join(part.split()).rstrip('.')}." for part in parts if part)
+
+
+def check_split(split: str) -> None:
+    """Refuse a part that no figure is of.
+
+    >>> check_split("train")
+    Traceback (most recent call last):
+    cache.errors.OptionError: split=train: expected dev or eval
+    """
+    if split not in ("dev", "eval"):
+        raise OptionError("split", split, "expected dev or eval")
 
 
 def check_few(n: int, by: str = "", *, classes: bool = False) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.linalg import blas
 
-from analysis.caches.views import FRAMES_PER_UTTERANCE, View, parts, view
+from analysis.caches.views import FRAMES_PER_UTTERANCE, View, check_open, parts, view
 from analysis.transferability.scores import (
     COMPONENTS,
     Matrix,
@@ -92,6 +92,8 @@ def transfer_scores(
     if "transrate" in columns:
         columns.insert(columns.index("transrate") + 1, SHUFFLED)
     tables = []
+    if isinstance(cache, (str, Path)):
+        check_open(cache)
     caches = list(cache) if not isinstance(cache, Cache) else [cache]
     deviation = deviation and tier == "pooled"
     seen = [view(c, layers, where, tier, deviation, frames_per_utterance) for c in caches]

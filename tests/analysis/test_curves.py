@@ -362,3 +362,21 @@ def test_the_terminal_curve_fits_and_says_which_layer_was_chosen(run: Run) -> No
 
 def test_a_curve_in_a_narrow_terminal_breaks_no_line(run: Run) -> None:
     assert max(map(len, text_curve(run, width=40).splitlines())) <= 40
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        analysis.layer_curve,
+        analysis.depth_curve,
+        analysis.condition_map,
+        analysis.det_curve,
+        analysis.class_map,
+        analysis.confusion_picture,
+        analysis.localisation_curve,
+        analysis.erasure_curve,
+    ],
+)
+def test_a_part_that_no_figure_is_of_is_refused(draw, run: Run) -> None:
+    with pytest.raises(ProbeError, match="split=train: expected dev or eval"):
+        draw(run, split="train")

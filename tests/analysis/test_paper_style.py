@@ -116,6 +116,8 @@ def test_nothing_that_is_written_lies_outside_of_a_single_column(run: Run) -> No
         analysis.depth_curve,
         analysis.weight_curve,
         analysis.ablation_curve,
+        analysis.condition_map,
+        analysis.exit_curve,
     ):
         with analysis.style("paper", width="single"):
             ax = draw(run)

@@ -38,6 +38,7 @@ def test_selectivity_is_highest_where_the_classes_are_apart(tmp_path: Path) -> N
     assert np.allclose(table["over_random"], table["random"] - table["eer"])
     assert table["trivial"].nunique() == 1
     assert "random" not in selectivity(run, split="dev")
+    pd.testing.assert_frame_equal(selectivity(run.folder, str(random.folder)), table)
 
 
 def test_controls_that_are_missing_are_told(tmp_path: Path) -> None:

@@ -183,6 +183,11 @@ def test_what_cannot_be_scored_is_refused(cache: Cache) -> None:
             what()
 
 
+def test_a_path_where_an_open_cache_is_expected_is_refused() -> None:
+    with pytest.raises(ProbeError, match=r"'my\.cache': expected an open cache, as cache\.Cache"):
+        transfer_scores("my.cache")  # type: ignore[arg-type]
+
+
 def test_a_small_class_does_not_make_a_transrate_of_its_own(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     table = table_of(400).assign(label=np.where(np.arange(400) % 10 == 0, "bonafide", "spoof"))
