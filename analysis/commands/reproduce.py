@@ -77,6 +77,7 @@ def attm(
         roots={name: root for name, root in roots.items() if root is not None},
     )
     _check_roots(wanted)
+    wanted.check_backbone()
     check_folder(folder)
     reproduction = import_module("probing.reproduction")
     steps, calibration = reproduction.plan(wanted)

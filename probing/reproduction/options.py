@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cache.errors import ProbeError, argument
+from cache.errors import OptionError, ProbeError, argument
+from probing.backbones.checkpoint import FEATURES
 from probing.devices import HELP as DEVICE_HELP
 from probing.extraction.options import Options
 from probing.options import check, option
@@ -50,6 +51,18 @@ class Reproduction:
         for name in self.roots:
             if name not in CORPORA:
                 raise ProbeError(f"{name}: not of this table. Expected {', '.join(CORPORA)}")
+
+    def check_backbone(self) -> None:
+        """Refuse a backbone that there is not, or that has no blocks, before PyTorch is loaded.
+
+        >>> Reproduction(backbone="lfcc").check_backbone()
+        Traceback (most recent call last):
+        cache.errors.OptionError: backbone=lfcc: has no blocks for heads to see the first k of. Name a model
+        """  # noqa: E501
+        self.extraction.check_backbone()
+        if self.backbone in FEATURES:
+            found = "has no blocks for heads to see the first k of. Name a model"
+            raise OptionError("backbone", self.backbone, found)
 
     @property
     def extraction(self) -> Options:

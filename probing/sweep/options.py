@@ -267,6 +267,8 @@ class SweepOptions:
             if self.unseen_attacks:
                 raise OptionError("unseen_attacks", True, what)
         most = self.target.max_units
+        if not split.unit and most != TargetOptions().max_units:
+            raise OptionError("max_units", most, "is of frames and segments. Leave it out")
         if split.unit and split.folds is not None and len(split) > most:
             advice = (
                 f"{len(split):,} units are more than "

@@ -105,7 +105,7 @@ def check_target(split: Split, column: Column, *, divided: bool = False) -> None
             raise ProbeError(
                 f"{cache.folder}: split {split.split!r} has {counts['bonafide']} bona fide and "
                 f"{counts['spoof']} spoofed utterances. Expected both; use another split: "
-                f"{argument(split.name, 'NAME')}"
+                f"{argument(split.name, 'NAME')}{of_unfinished(cache)}"
             )
         return
     if task.name == NUMBER and len(target) > 1 and not (target == target[0]).all():
@@ -134,8 +134,22 @@ def check_target(split: Split, column: Column, *, divided: bool = False) -> None
             f"{task.target}, from {column.where}"
             + (f", all alike, {target[0]:g}" if task.name == NUMBER and len(target) > 1 else "")
             + (f" (left out: {in_words(split.left_out)})" if split.left_out else "")
-            + f". Expected two or more that differ; {advice}"
+            + f". Expected two or more that differ; {advice}{of_unfinished(cache)}"
         )
+
+
+def of_unfinished(cache: Cache) -> str:
+    """What a refusal adds if a cache lacks what an extraction has still to add; else nothing.
+
+    >>> of_unfinished(Cache("results/demo.cache"))
+    ''
+    """
+    if cache.finished:
+        return ""
+    return (
+        f". The cache is unfinished, {len(cache)} of {cache.n_planned} utterances: let probe "
+        "extract go on first"
+    )
 
 
 def identity(splits: dict[str, Split]) -> dict[str, int]:

@@ -21,7 +21,15 @@ from cache.manifest import MANIFEST
 from probing.augmentation import heard_as
 from probing.options import nearest
 from probing.sweep.dividing import divide
-from probing.sweep.split import EVAL, Split, check_target, corpus_name, filled, renamed
+from probing.sweep.split import (
+    EVAL,
+    Split,
+    check_target,
+    corpus_name,
+    filled,
+    of_unfinished,
+    renamed,
+)
 from probing.targets.aligned import AlignedUnits
 from probing.targets.options import TargetOptions
 from probing.targets.values import (
@@ -155,7 +163,7 @@ def _read(
             f"{cache.folder}: no utterances in split {split!r}, only {', '.join(there)}{hint} "
             f"Say which split to use: {argument(name, 'NAME')}, or "
             f"{argument(name, 'CACHE:NAME')} for one of another cache; or divide all of them: "
-            f"{argument('split_by', 'speaker')}"
+            f"{argument('split_by', 'speaker')}{of_unfinished(cache)}"
         )
     return Split(
         name,

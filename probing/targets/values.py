@@ -20,7 +20,15 @@ from probing.options import NAMES
 from probing.rows import stripped
 from probing.speakers import NO_SPEAKER, known_speakers
 from probing.targets.measured import audio_name, of_utterances
-from probing.targets.metrics import BINARY, CLASSES, DEFAULTS, METRICS, NUMBER, metrics_of
+from probing.targets.metrics import (
+    BINARY,
+    CLASSES,
+    DEFAULTS,
+    METRICS,
+    NUMBER,
+    Metric,
+    metrics_of,
+)
 from probing.targets.options import TargetOptions
 from probing.targets.task import SPOOFING, Task, Values
 
@@ -180,17 +188,11 @@ def task_of(options: TargetOptions, values: pd.Series[str], trained_on: pd.Serie
         and options.task in ("auto", BINARY)
         and set(known) <= {BONAFIDE, SPOOF}
     ):
+        _metric_of(options, BINARY)
         return SPOOFING
     positive = positive_of(options, known)
     name = BINARY if positive else _task_name(options, known)
-    metric = options.metric or DEFAULTS[name]
-    if METRICS[metric].task != name:
-        raise OptionError(
-            "metric",
-            metric,
-            f"{options.target} is a target of {name}. Expected one of "
-            f"{', '.join(metrics_of(name))}",
-        )
+    metric = _metric_of(options, name)
     if name == NUMBER:
         if numbers_of(known) is None:
             words = known[pd.to_numeric(known, errors="coerce").isna()]
@@ -200,11 +202,24 @@ def task_of(options: TargetOptions, values: pd.Series[str], trained_on: pd.Serie
                 f"{len(words)} values of {options.target} are none, "
                 f"as {words.iloc[0]!r}. Leave them empty",
             )
-        return Task(NUMBER, options.target, METRICS[metric])
+        return Task(NUMBER, options.target, metric)
     if name == BINARY:
-        return Task(BINARY, options.target, METRICS[metric], _two_classes(positive, known))
+        return Task(BINARY, options.target, metric, _two_classes(positive, known))
     classes, prior = _classes(options, trained_on)
-    return Task(CLASSES, options.target, metric=METRICS[metric], classes=classes, prior=prior)
+    return Task(CLASSES, options.target, metric=metric, classes=classes, prior=prior)
+
+
+def _metric_of(options: TargetOptions, task: str) -> Metric:
+    """The metric of the finding; OptionError if the one that was asked for is of another task."""
+    metric = METRICS[options.metric or DEFAULTS[task]]
+    if metric.task != task:
+        raise OptionError(
+            "metric",
+            metric.name,
+            f"{options.target} is a target of {task}. Expected one of "
+            f"{', '.join(metrics_of(task))}",
+        )
+    return metric
 
 
 def _task_name(options: TargetOptions, known: pd.Series[str]) -> str:

@@ -165,6 +165,8 @@ REFUSED = {
     "plot my.run layers --out full/notes.txt/x.png": "in a folder that is there. Name another",
     **{f"{name} /": "/: no run here" for name in ("attack", "exits", "robustness", "tune")},
     "sweep /": "/: no cache here",
+    "reproduce attm --backbone nosuch": "unknown model 'nosuch'",
+    "reproduce attm --backbone log-mel": "--backbone log-mel: has no blocks for heads",
     "exits my.run --seed -1": "--seed -1: expected 0 or more",
     "similarity my.cache --seed -1 --out x.png": "--seed -1: expected 0 or more",
     "plot my.run layers --out x.png --dpi 9999": "--dpi 9999: expected 30 to 1200",

@@ -2,7 +2,9 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,8 @@ from safetensors.numpy import load_file
 
 from cache import Cache, ProbeError
 from cache.errors import CacheBusy
+from cache.manifest import load_manifest
+from cache.table import load_table, table_bytes
 from probing.metrics import eer
 from probing.probes import LinearProbe
 from probing.runs import Run, RunWriter
@@ -209,6 +213,28 @@ def test_a_missing_or_one_sided_split_is_named(tmp_path: Path, change, message: 
             write_cache(tmp_path / "c", change=change), tmp_path / "r", QUICK, say=lambda text: None
         )
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("refused", ["no utterances in split 'train'", "split 'train' has 10 bona"])
+def test_a_split_that_is_still_to_be_extracted_is_no_reason_to_use_another(
+    tmp_path: Path, refused: str
+) -> None:
+    def change(table: pd.DataFrame) -> pd.DataFrame:
+        """Bring whole parts, or bona fide speech, into the shard that was finished."""
+        first = "split" if "no utterances" in refused else "label"
+        return table.assign(utterance_id=table[first] + "/" + table["utterance_id"])
+
+    folder = write_cache(tmp_path / "c", change=change)
+    manifest = load_manifest(folder)
+    table = load_table(folder, manifest)
+    table.loc[table["shard"] > 0, "row"] = -1
+    content = table_bytes(table)
+    (folder / "utterances.parquet").write_bytes(content)
+    for record in manifest.shards[1:]:
+        (folder / str(record.file)).unlink()
+    replace(manifest, shards=manifest.shards[:1], table_crc32=crc32(content)).save(folder)
+    with pytest.raises(ProbeError, match=rf"{refused}.* The cache is unfinished, 70 of 180"):
+        sweep(folder, tmp_path / "r", QUICK, say=lambda text: None)
 
 
 @pytest.mark.parametrize(

@@ -441,6 +441,8 @@ def test_missing_rare_and_unseen_values_are_counted_and_named(odd: Path, tmp_pat
         (["--target", "word", "--task", "binary"], "--positive"),
         (["--target", "word", "--metric", "r2"], "Expected one of balanced_accuracy"),
         (["--target", "word", "--metric", "f1"], "expected one of eer"),
+        (["--metric", "macro_f1"], "label is a target of binary. Expected one of eer"),
+        (["--target", "word", "--max-units", "200"], "--max-units 200: is of frames and segments"),
         (["--target", "word", "--min-count", "50"], "--min-count 50"),
         (["--target", "word", "--by", "attack"], "about spoofs"),
         (["--target", "word", "--unseen-attacks"], "about spoofs"),
