@@ -3,6 +3,7 @@
 Names of arguments and defaults are the same there.
 """
 
+import errno
 import shlex
 import sys
 from typing import Annotated, Any
@@ -106,7 +107,11 @@ def main() -> None:
         if error.errno is None:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        advice = ". Make room on the disk, or write to another" if error.errno in DISK else ""
+        advice = ""
+        if error.errno in (errno.EACCES, errno.EPERM):
+            advice = ". Give yourself the right to it, or name another"
+        elif error.errno in DISK:
+            advice = ". Make room on the disk, or write to another"
         console.print(f"error: {where}{error.strerror}{advice}", style="red", markup=False)
         sys.exit(2)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +42,8 @@ def read_folder(root: Path, name: str | None = None) -> Corpus:
     root = root.resolve()
     if not root.is_dir():
         raise ProbeError(f"{root}: no such folder. Expected one that holds audio")
-    found = sorted(files_below(root))
+    closed: list[str] = []
+    found = sorted(files_below(root, closed.append))
     audio = [path for path in found if is_audio(path)]
     for path in audio:
         if not path.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in path):
@@ -51,6 +52,9 @@ def read_folder(root: Path, name: str | None = None) -> Corpus:
                 "UTF-8. Rename it, then run this again."
             )
     notes = [passed_over(found)] if passed_over(found) else []
+    if closed:
+        shown = ", ".join(sorted(closed)[:5]) + (", ..." if len(closed) > 5 else "")
+        notes.append(f"folders that cannot be read were passed over: {shown}")
     table = _labelled(audio)
     if len(table) and len(table) < len(audio):
         notes.append(
@@ -159,13 +163,18 @@ def passed_over(names: list[str]) -> str:
     return f"{n} {what} passed over: {shown}{others}"
 
 
-def files_below(root: Path) -> Iterator[str]:
+def files_below(root: Path, closed: Callable[[str], object] = lambda folder: None) -> Iterator[str]:
     """Files below a folder, relative to it, without hidden ones.
 
-    Links are followed, but no folder is entered twice.
+    Links are followed, but no folder is entered twice. `closed` is given the folders that cannot be
+    read.
     """
+
+    def pass_over(error: OSError) -> None:
+        closed(os.path.relpath(error.filename, root))
+
     seen = set()
-    for folder, folders, files in os.walk(root, followlinks=True):
+    for folder, folders, files in os.walk(root, onerror=pass_over, followlinks=True):
         status = os.stat(folder)
         if (status.st_dev, status.st_ino) in seen:
             folders.clear()

@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 from random_store import Recipe, names
 
+from analysis.commands.app import main
 from cache import Cache, ProbeError, verify
 from cache.atomic import replaced
+from probing.corpora import load_corpus
 
 NOBODY = 65534
 PLANNED = names(400)
@@ -150,6 +152,41 @@ def test_a_sweep_into_a_read_only_folder_is_refused(tmp_path: Path) -> None:
     passable(tmp_path)
     said = as_nobody(lambda: RunWriter(tmp_path / "c.run", {}))  # type: ignore[arg-type,return-value]
     assert "cannot be written to (Permission denied)" in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to become somebody else")
+def test_a_folder_of_a_corpus_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    for folder in ("real", "fake/a", "fake/b"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "x.wav").touch()
+    passable(tmp_path)
+    (tmp_path / "fake" / "b").chmod(0)
+
+    assert len(load_corpus(f"folder:{tmp_path}")) == 3  # root may read all
+
+    def read() -> None:
+        corpus = load_corpus(f"folder:{tmp_path}")
+        raise ProbeError(f"{len(corpus)} utterances; {'; '.join(corpus.notes)}")
+
+    assert as_nobody(read) == "2 utterances; folders that cannot be read were passed over: fake/b"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to become somebody else")
+def test_what_may_not_be_read_is_no_matter_of_room_on_the_disk(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "closed").mkdir()
+    passable(tmp_path)
+    (tmp_path / "closed").chmod(0)
+    monkeypatch.setattr(
+        "sys.argv", ["probe", "extract", str(tmp_path / "c"), "--corpus", str(tmp_path / "closed")]
+    )
+    with pytest.raises(SystemExit):
+        main()
+    assert "no audio" in capfd.readouterr().err  # root may read it
+    assert as_nobody(main) == "SystemExit: 2"
+    said = " ".join(capfd.readouterr().err.split())
+    assert "Permission denied. Give yourself the right to it, or name another" in said
 
 
 def test_the_commands_say_no_space_left_with_exit_code_2(small_disk: Path) -> None:
