@@ -21,6 +21,7 @@ from probing.progress import console
 from probing.speakers import known_speakers
 
 if TYPE_CHECKING:
+    from cache import Cache
     from probing.corpora import Corpus
 
 ENGINES = ("local", "ray")
@@ -101,8 +102,12 @@ def extract(
     if job.dry_run:
         extraction.rehearse(folder, table, options, machine, part=share)
         return
-    _run(folder, table, options, machine, share=share, job=job)
-    _say_next(folder, table, options.frames, share)
+    made = _run(folder, table, options, machine, share=share, job=job)
+    if share is not None:
+        console.print(f"When all parts are done: probe cache merge {quoted(folder)}")
+        return
+    # the splits of earlier commands too
+    console.print(f"Next: {next_command(folder, made if len(made) else table, options.frames)}")
 
 
 def _run(
@@ -113,12 +118,12 @@ def _run(
     *,
     share: Part | None,
     job: Job,
-) -> None:
+) -> "Cache":
     """Extract, on this machine or on a cluster."""
     from probing import extraction
 
     if job.engine == "ray":
-        extraction.extract_on_cluster(
+        return extraction.extract_on_cluster(
             folder,
             table,
             options=options,
@@ -127,22 +132,12 @@ def _run(
             part=share,
             strict=job.strict,
         )
-    else:
-        extraction.extract(folder, table, options, machine, part=share, strict=job.strict)
+    return extraction.extract(folder, table, options, machine, part=share, strict=job.strict)
 
 
-def _say_next(folder: Path, table: "Corpus", frames: bool, share: Part | None) -> None:
-    """Say which command the cache, or the part, is for."""
-    console.print(
-        f"Next: {next_command(folder, table, frames)}"
-        if share is None
-        else f"When all parts are done: probe cache merge {quoted(folder)}"
-    )
-
-
-def next_command(folder: Path, table: "Corpus", frames: bool) -> str:
-    """The command that a cache is for, by the splits, labels and speakers of its corpus."""
-    utterances = table.utterances
+def next_command(folder: Path, there: "Corpus | Cache", frames: bool) -> str:
+    """The command that a cache is for, by the splits, labels and speakers that are there."""
+    utterances = there.utterances
     target = None if are_of_spoofing(utterances["label"]) else "COLUMN"
     tier = "frames" if frames else None
     splits = set(utterances["split"])

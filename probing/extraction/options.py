@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -126,6 +127,8 @@ class Options:
         """
         usual = Options()
         acoustic = self.backbone in FEATURES
+        if self.view == "":
+            raise OptionError("view", "''", "expected transforms, as noise:white@10")
         idle = {
             "frames_dtype": (not self.frames, f"is of the frames tier. Add {argument('frames')}"),
             "view_seed": (self.view is None, f"is of a view. Add {argument('view', 'SPEC')}"),
@@ -195,16 +198,15 @@ class Options:
             highest = max(1, chosen_layers(self.layers, backbone.n_layers)[-1])
             backbone = backbone.truncate(highest) if highest < backbone.n_layers else backbone
         n_samples = self.cropping.n_samples()
+        length = f"clips of {n_samples / backbone.sampling_rate:g} s, but {backbone.name}"
+        name = "max_seconds" if self.seconds is None else "seconds"
         if backbone.max_samples is not None and n_samples > backbone.max_samples:
             longest = backbone.max_samples / backbone.sampling_rate
-            raise ProbeError(
-                f"clips of up to {n_samples / backbone.sampling_rate:g} s, but {backbone.name} "
-                f"takes {longest:g} s at most. Use {argument('max_seconds', longest)}"
-            )
+            raise ProbeError(f"{length} takes {longest:g} s at most. Use {argument(name, longest)}")
         if n_samples < backbone.min_samples:
-            shortest = backbone.min_samples / backbone.sampling_rate
+            shortest = math.ceil(1000 * backbone.min_samples / backbone.sampling_rate) / 1000
             raise ProbeError(
-                f"clips of {n_samples} samples, but {backbone.name} needs at least {shortest:g} s"
+                f"{length} needs {shortest:g} s at least. Use {argument(name, shortest)}"
             )
         return backbone
 

@@ -7,8 +7,11 @@ import re
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import soundfile
+from small_extraction import run_cli
 
 from analysis.commands.app import COMMANDS
 from analysis.commands.extract import next_command
@@ -47,6 +50,22 @@ def test_a_cache_of_eval_alone_is_reported_on_or_scored() -> None:
     sweep, score = next_command(Path("e.cache"), corpus(["eval"]), False).splitlines()
     assert sweep == "probe sweep TRAINED.cache --eval eval --eval e.cache:eval"
     assert score.strip() == "probe score RUN e.cache --split eval --out scores.txt"
+
+
+def test_a_split_that_is_added_to_a_cache_is_swept_with_those_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = ["path,label,split"]
+    for i, split in enumerate(("train", "dev", "eval") * 2):
+        soundfile.write(f"{i}.wav", np.sin(np.arange(1600) * (0.1 + 0.01 * i)), 16000)
+        rows.append(f"{i}.wav,{'real' if i < 3 else 'fake'},{split}")
+    Path("m.csv").write_text("\n".join(rows))
+    command = ["extract", "m.cache", "--corpus", "m.csv", "--backbone", "log-mel"]
+    assert run_cli([*command, "--split", "train", "--split", "dev"], monkeypatch) == 0
+    capsys.readouterr()
+    assert run_cli([*command, "--split", "eval"], monkeypatch) == 0
+    assert "Next: probe sweep m.cache\n" in capsys.readouterr().err
 
 
 def test_a_folder_in_a_command_to_type_is_quoted(tmp_path: Path) -> None:

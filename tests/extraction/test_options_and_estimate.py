@@ -1,5 +1,6 @@
 """What is refused before the work starts, and what the work is said to need."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -150,3 +151,16 @@ def test_bad_input_ends_with_exit_code_2_and_a_message(
     assert message.strip()
     assert "Traceback" not in message
     assert not list(tmp_path.glob("new/*.h5"))
+
+
+def test_an_empty_view_is_refused() -> None:
+    with pytest.raises(ProbeError, match="view='': expected transforms, as noise:white@10"):
+        Options(view="").check_used()
+
+
+@pytest.mark.parametrize("name", ["seconds", "max_seconds"])
+def test_clips_too_short_for_a_model_say_the_option_and_how_long(name: str) -> None:
+    options = Options("moonshine", **{name: 0.05})
+    with pytest.raises(ProbeError, match=rf"0\.05 s, but .* needs 0\.056 s .* Use {name}=0\.056"):
+        options.load_backbone("cpu")
+    replace(options, **{name: 0.056}).load_backbone("cpu")
