@@ -144,6 +144,10 @@ def from_exported(
             f"{task.target}. Give the run that it is of"
         )
     backbone = exported.load_backbone(device)
+    if run is None:  # else the cache was made without them
+        reading = Reading(exported.options.cropping, backbone.min_samples)
+        failures = {part: unusable(parts[part], reading) for part in parts}
+        parts = _left_out(parts, failures, say)
     say(f"Goes on from {folder}, on the utterances of {about.get('run') or about['corpus']}.")
     about |= {
         "continued": str(folder.resolve()),
@@ -217,10 +221,7 @@ def from_nothing(
         stack.scale.copy_(scale)
     reading = Reading(options.cropping, backbone.min_samples)
     failures |= {part: unusable(parts[part], reading) for part in parts if part != "train"}
-    for part, reasons in failures.items():
-        parts[part] = without(parts[part], reasons)
-        for name, reason in reasons.items():
-            say(f"Left out of {part}: {name}: {reason}")
+    parts = _left_out(parts, failures, say)
     about = {
         "corpus": read.spec,
         "audio_root": str(read.root),
@@ -240,6 +241,18 @@ def from_nothing(
         parts=parts,
         about=about,
     )
+
+
+def _left_out(
+    parts: dict[str, Utterances],
+    failures: dict[str, dict[str, str]],
+    say: Callable[[str], None],
+) -> dict[str, Utterances]:
+    """The parts without the utterances whose audio cannot be used, which are named with why."""
+    for part, reasons in failures.items():
+        for name, reason in reasons.items():
+            say(f"Left out of {part}: {name}: {reason}")
+    return {part: without(parts[part], failures[part]) for part in parts}
 
 
 def _outputs(task: Task) -> int | None:

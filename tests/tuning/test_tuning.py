@@ -290,6 +290,27 @@ def test_a_new_head_is_trained_before_the_backbone_joins(place: Path, tmp_path: 
     assert further.record["source"]["weights_sha256"] == made.exported.record["weights_sha256"]
 
 
+def test_a_model_goes_on_without_the_audio_that_could_not_be_used(
+    place: Path, tmp_path: Path
+) -> None:
+    table = pd.read_csv(place / "c.csv")
+    table["path"] = [str(place / path) for path in table["path"]]
+    (tmp_path / "broken.wav").touch()
+    table.loc[table["split"] == "train", "path"] = [
+        str(tmp_path / "broken.wav"),
+        *table.loc[table["split"] == "train", "path"].iloc[1:],
+    ]
+    table.to_csv(tmp_path / "b.csv", index=False)
+    options = Options(str(place / "model"), max_seconds=0.8)
+    source = Source(corpus=str(tmp_path / "b.csv"), head="mean+linear", depth=1, options=options)
+    said: list[str] = []
+    tune(source, tmp_path / "t", FEW, CPU, with_eval=False, say=said.append)
+    tune(
+        Source(continued=tmp_path / "t"), tmp_path / "u", FEW, CPU, with_eval=False, say=said.append
+    )
+    assert sum(line.startswith("Left out of train: ") for line in said) == 2
+
+
 @pytest.mark.parametrize(("target", "task"), [("voice", "classes"), ("age", "number")])
 def test_other_targets_are_tuned_too(target: str, task: str, place: Path, tmp_path: Path) -> None:
     what = TargetOptions(target, task=task, min_count=1)
