@@ -114,6 +114,9 @@ def tune(
     for path, kind in ((run, RUN), (start.continued, EXPORT)):
         if path is not None:
             expect(path, kind)
+    if options.trained.what == "head" and options.rate is not None:
+        expected = "is of the backbone, of which nothing is trained"
+        raise OptionError("rate", options.rate, expected)
     source = Source(run, head, options=backbone, target=target, **asdict(start))
     if folder is None:
         named = with_its_name(start.continued or run or Path(Path(backbone.backbone).name))

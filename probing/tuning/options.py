@@ -88,12 +88,11 @@ class TuneOptions:
     def __post_init__(self) -> None:
         check(self)
         Augmentation.of(self.augment)
-        usual = {"front_end": False, "layer_decay": 1, "rate": None}
-        for name, value in usual.items():
-            if self.trained.what == "head" and getattr(self, name) != value:
-                raise OptionError(
-                    name, getattr(self, name), "is of the backbone, of which nothing is trained"
-                )
+        if self.trained.what == "head" and (self.front_end or self.layer_decay != 1):
+            name = "front_end" if self.front_end else "layer_decay"
+            raise OptionError(
+                name, getattr(self, name), "is of the backbone, of which nothing is trained"
+            )
 
     @property
     def trained(self) -> Trained:
