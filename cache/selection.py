@@ -37,8 +37,14 @@ def selected(table: pd.DataFrame, where: Where) -> pd.DataFrame:
             return table[mask]
     except Exception as error:  # an expression of pandas can fail in any way
         found = argument("where", where) if isinstance(where, str) else f"where={where!r}"
-        raise ProbeError(f"{found}: {error}. Columns: {', '.join(table.columns)}") from None
+        of_text = isinstance(error, TypeError)
+        hint = ". Those of a corpus are text: age.astype('float') > 30" if of_text else ""
+        columns = ", ".join(table.columns)
+        raise ProbeError(f"{found}: {error}. Columns: {columns}{hint}") from None
     mask = np.asarray(where(table) if callable(where) else where)
     if mask.dtype != bool or mask.shape != (len(table),):
-        raise ProbeError(f"where gives {mask.dtype} {mask.shape}, expected bool ({len(table)},)")
+        raise ProbeError(
+            f"where gives {mask.dtype} {mask.shape}, expected bool ({len(table)},), "
+            "as \"split == 'dev'\" does"
+        )
     return table[mask]

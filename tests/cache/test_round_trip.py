@@ -150,6 +150,18 @@ def test_a_selection_that_means_nothing_is_refused(where, store) -> None:
         Cache(store(4)).select(where)
 
 
+@pytest.mark.parametrize(
+    ("where", "advice"),
+    [
+        ("split > 3", r"Those of a corpus are text: age\.astype\('float'\) > 30"),
+        ("split = 'dev'", "as \"split == 'dev'\" does"),
+    ],
+)
+def test_a_selection_that_is_nearly_one_says_how_it_is_written(where, advice, store) -> None:
+    with pytest.raises(ProbeError, match=advice):
+        Cache(store(4)).select(where)
+
+
 @given(st.text("splitdev='\"()[]&|~@.` 019\\", max_size=14))
 @settings(max_examples=20, deadline=None)
 @pytest.mark.filterwarnings("ignore")  # of Python, about the expression
