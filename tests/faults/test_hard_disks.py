@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from random_store import Recipe, names
 
+from analysis.commands import compare as compare_command
+from analysis.commands import evaluate as evaluate_command
 from analysis.commands.app import main
 from cache import Cache, ProbeError, verify
 from cache.atomic import replaced
@@ -269,16 +271,12 @@ def test_every_command_says_that_the_disk_is_full_and_leaves_what_was_there(
 ) -> None:
     arguments, out = COMMANDS[name]
     place = small_disk / out
-    old = (
-        place / "evaluation.csv"
-        if name == "evaluate"
-        else place / "comparison.csv"
-        if name == "compare"
-        else place
-    )
+    outputs = {"evaluate": evaluate_command.OUTPUTS, "compare": compare_command.OUTPUTS}.get(name)
+    there = [place / file for file in outputs.always] if outputs else [place]
     if name in ("plot", "compare", "report", "score", "evaluate", "describe"):
-        old.parent.mkdir(exist_ok=True)
-        old.write_text("old")
+        for old in there:
+            old.parent.mkdir(exist_ok=True)
+            old.write_text("old")
     with suppress(OSError), open(small_disk / "filler", "wb", buffering=0) as filler:
         while filler.write(bytes(4096)):
             pass
@@ -315,27 +313,30 @@ def test_outputs_replace_a_folder_of_theirs_and_keep_what_is_not_theirs(
 
     monkeypatch.chdir(made)
 
-    def compare(folder: Path) -> None:
+    def compare(folder: Path, code: int = 0) -> None:
         words = ["compare", "c.run", "d.run", "--resamples", "100", "--out", str(folder)]
         monkeypatch.setattr("sys.argv", ["probe", *words])
         with pytest.raises(SystemExit) as ended:
             main()
-        assert not ended.value.code
+        assert (ended.value.code or 0) == code
 
     compare(tmp_path / "a" / "new")
     written = {path.name for path in (tmp_path / "a" / "new").iterdir()}
     assert {"comparison.csv", "pairs.csv", "ranking.png", "layer-curve.svg"} <= written
     own = tmp_path / "own"
     own.mkdir()
+    for name in written:
+        (own / name).write_text("old")
     (own / "pareto.png").write_text("of an earlier comparison")
     compare(own)
     assert {path.name for path in own.iterdir()} == written
+    assert (own / "pairs.csv").read_bytes() != b"old"
     (own / "thesis.tex").write_text("years of work")
     (own / "pairs.csv").write_text("old")
-    compare(own)
+    compare(own, code=2)  # somebody works in there
     assert {path.name for path in own.iterdir()} == {*written, "thesis.tex"}
     assert (own / "thesis.tex").read_text() == "years of work"
-    assert (own / "pairs.csv").read_text() != "old"
+    assert (own / "pairs.csv").read_text() == "old"
     link = tmp_path / "link.txt"
     link.symlink_to(tmp_path / "target.txt")
     with replaced(link) as partial:
