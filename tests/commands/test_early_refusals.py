@@ -109,7 +109,7 @@ REFUSED = {
     "import mine first: probe --import mine score owned tone.wav",
     "inspect owned tone.wav --out x.png": "If you trust it, import mine first: probe --import mine",
     "score framed my.cache": "my.cache: no tier 'frames', only pooled",
-    "score my.run --corpus nope": "--corpus nope: unknown. Expected demo, ",
+    "score my.run --corpus nope": "--corpus nope: no such folder, and no corpus of that name. Expected demo, ",
     "score my.run --corpus table.csv --split nope": "--split nope: ",
     "score my.run --corpus table.csv": "clip.wav: not decodable: Format not recognised. Give",
     "score my.run tone.wav --audio-root full": "--audio-root full: is where the paths of "
@@ -147,7 +147,7 @@ REFUSED = {
     "attack my.run --head foo": "--head foo: my.run has no such head",
     "attack my.run --adaptive": "--adaptive: is of noised copies. Say how many: --smooth N",
     "cache repair my.cache": "my.cache: does not say how it was extracted, so that nothing of it",
-    "cache repair my.cache --corpus nope": "--corpus nope: unknown. Expected demo, ",
+    "cache repair my.cache --corpus nope": "--corpus nope: no such folder, and no corpus of that name. Expected demo, ",
     "cache repair my.cache --corpus folder:. --audio-root full": "--audio-root full: is where the "
     "paths of a manifest start, and folder:. is none. Leave it out",
     **{
