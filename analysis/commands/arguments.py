@@ -85,17 +85,7 @@ Pictured = Annotated[
 
 
 def check_audio_root(audio_root: Path | None, corpus: str | None) -> None:
-    """Refuse a folder of audio beside a corpus that does not start from it, or beside none."""
-    if audio_root is None:
-        return
+    """Refuse a folder of audio beside no corpus; `load_corpus` refuses one that has its own."""
     if corpus is None:
         why = f"is where the paths of {argument('corpus')} start, and there is none"
-        refuse_idle("audio_root", audio_root, why)
-        return
-    from probing.corpora.hugging_face import PREFIX, is_saved
-    from probing.corpora.manifest import is_manifest
-
-    path = Path(corpus).expanduser()
-    if not (corpus.startswith(PREFIX) or is_saved(path) or is_manifest(path)):
-        why = f"is where the paths of a manifest start, and {corpus} is none"
         refuse_idle("audio_root", audio_root, why)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from analysis.commands.arguments import AsJson, AudioRoot, Wait, check_audio_root
+from analysis.commands.arguments import AsJson, AudioRoot, Wait
 from analysis.commands.interruption import InterruptibleGroup
 from analysis.commands.parameters import Only, with_options
 from analysis.commands.printing import out, print_counts, print_json
@@ -14,7 +14,7 @@ from analysis.commands.verify import verify_cache
 from analysis.runs.kinds import CACHE, expect, refuse_other
 from cache.errors import CacheCorrupt, CacheMissing, ProbeError, quoted
 from cache.manifest import MANIFEST, Manifest, load_manifest
-from probing.corpora import load_corpus
+from probing.corpora import load_corpus, read_corpus
 from probing.devices import find_device
 from probing.extraction.machine import Machine
 from probing.extraction.options import Options
@@ -183,8 +183,8 @@ def repair(
     manifest = load_manifest(folder)  # a damaged one is refused before a model is loaded
     found = load_corpus(corpus, audio_root=audio_root) if corpus else None
     spec = manifest.about.get("corpus_spec")
-    if corpus or spec == "demo":
-        check_audio_root(audio_root, corpus or spec)
+    if spec == "demo" and not corpus:
+        read_corpus(spec, audio_root=audio_root)  # refuses audio elsewhere
     _check_made(folder, manifest)
     _check_corpus(folder, manifest, found, audio_root)
     find_device(machine.device)

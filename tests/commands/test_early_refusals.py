@@ -109,13 +109,13 @@ REFUSED = {
     "import mine first: probe --import mine score owned tone.wav",
     "inspect owned tone.wav --out x.png": "If you trust it, import mine first: probe --import mine",
     "score framed my.cache": "my.cache: no tier 'frames', only pooled",
-    "score my.run --corpus nope": "--corpus nope: no such folder, and no corpus of that name. Expected demo, ",
+    "score my.run --corpus nope": "--corpus nope: no such folder, and no corpus of that",
     "score my.run --corpus table.csv --split nope": "--split nope: ",
     "score my.run --corpus table.csv": "clip.wav: not decodable: Format not recognised. Give",
     "score my.run tone.wav --audio-root full": "--audio-root full: is where the paths of "
     "--corpus start, and there is none. Leave it out",
-    "score my.run --corpus folder:. --audio-root full": "--audio-root full: is where the paths "
-    "of a manifest start, and folder:. is none. Leave it out",
+    "score my.run --corpus folder:. --audio-root full": "--audio-root full: is for "
+    "manifests, and folder:. says where its audio is. Leave it out",
     "inspect my.run gone.wav --out x.png": "gone.wav: no such file, and no utterance of ",
     "inspect my.run full --out x.png": "full: a folder, not a file, and no utterance of ",
     "inspect exported gone.wav --out x.png": "gone.wav: no such file. An utterance id needs its "
@@ -147,9 +147,9 @@ REFUSED = {
     "attack my.run --head foo": "--head foo: my.run has no such head",
     "attack my.run --adaptive": "--adaptive: is of noised copies. Say how many: --smooth N",
     "cache repair my.cache": "my.cache: does not say how it was extracted, so that nothing of it",
-    "cache repair my.cache --corpus nope": "--corpus nope: no such folder, and no corpus of that name. Expected demo, ",
-    "cache repair my.cache --corpus folder:. --audio-root full": "--audio-root full: is where the "
-    "paths of a manifest start, and folder:. is none. Leave it out",
+    "cache repair my.cache --corpus nope": "--corpus nope: no such folder, and no corpus of that",
+    "cache repair my.cache --corpus folder:. --audio-root full": "--audio-root full: is for "
+    "manifests, and folder:. says where its audio is. Leave it out",
     **{
         f"cache {words}": "nope: no cache here (no cache.json). Name a cache, as my.cache, "
         for words in ("info nope", "verify nope", "repair nope", "merge new.cache nope")
@@ -181,8 +181,8 @@ REFUSED = {
     f"evaluate {EVAL} --against ./{EVAL}": "is the file of the scores itself. Name that of another",
     f"evaluate {EVAL} --keys full": "--keys full: is a folder. Name a file",
     f"evaluate {EVAL} --audio-root full": "--audio-root full: is where the paths of --corpus",
-    f"evaluate {EVAL} --audio-root full --corpus demo": "--audio-root full: is where the paths of "
-    "a manifest start, and demo is none. Leave it out",
+    f"evaluate {EVAL} --audio-root full --corpus demo": "--audio-root full: is for "
+    "manifests, and demo says where its audio is. Leave it out",
     "corpus check my.csv --audio-root none": "--audio-root none: no such folder. Name one",
     "calibrate my.run --out full": "--out full: holds other files, as notes.txt",
     "calibrate my.run --head foo": "--head foo: my.run has no such head",
