@@ -103,7 +103,7 @@ def _load(
 ) -> "list[LoadedRun]":
     """The runs; what they do not have is refused before PyTorch is loaded."""
     load = import_module("analysis.runs.loading").load
-    loaded = [load(one, corpus) for one in runs]
+    loaded = [load(folder, corpus) for folder in runs]
     import_module("probing.robustness.attacked").heads_of_runs(loaded, options, smoothing)
     return loaded
 

@@ -35,7 +35,7 @@ class Outputs:
 
     def owns(self, name: str) -> bool:
         """Whether the command gives a file this name."""
-        return any(fnmatchcase(name, one) for one in (*self.always, *self.at_times))
+        return any(fnmatchcase(name, pattern) for pattern in (*self.always, *self.at_times))
 
     def check(self, folder: Path | None, name: str = "out") -> None:
         """Refuse a folder that cannot be one, or that the command did not write.
@@ -48,8 +48,8 @@ class Outputs:
         if folder is None:
             return
         files = _files_in(folder)
-        own = {one for one in files if self.owns(one) and files[one]}
-        if foreign := [one for one in {*files} - own if not times_named(folder / one)]:
+        own = {file for file in files if self.owns(file) and files[file]}
+        if foreign := [file for file in {*files} - own if not times_named(folder / file)]:
             advice = f"holds other files, as {min(foreign)}. Name another folder"
             raise OptionError(name, folder, advice)
         if own and (lacking := {*self.always} - own):

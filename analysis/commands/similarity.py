@@ -83,12 +83,15 @@ class Measure:
                 raise OptionError("target", self.target, f"{cache.folder} {there}, not {name}")
 
 
+OneOrTwo = Annotated[
+    list[Path],
+    typer.Argument(metavar="CACHE [CACHE]", help="One cache, or two over the same utterances."),
+]
+
+
 @with_options
 def similarity(
-    caches: Annotated[
-        list[Path],
-        typer.Argument(metavar="CACHE [CACHE]", help="One cache, or two over the same utterances."),
-    ],
+    caches: OneOrTwo,
     file: Pictured,
     how: Measure,
     features: Features,

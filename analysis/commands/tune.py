@@ -108,29 +108,39 @@ def tune(
     probe tune --backbone models/my-wavlm --corpus my.csv --heads weighted-sum+linear --depth 6
     probe tune --continue tuned --epochs 5 --out further
     """
-    if run is not None and kind_of(run) == EXPORT:
-        again = command_line("probe", "tune", **{"continue": run})
-        raise ProbeError(f"{run}: {EXPORT}, not {RUN}. To go on from it: {again}")
-    for path, kind in ((run, RUN), (start.continued, EXPORT)):
-        if path is not None:
-            expect(path, kind)
-    if options.trained.what == "head" and options.rate is not None:
-        expected = "is of the backbone, of which nothing is trained"
-        raise OptionError("rate", options.rate, expected)
+    _check_given(run, start.continued, options)
     source = Source(run, head, options=backbone, target=target, **asdict(start))
     if folder is None:
         named = with_its_name(start.continued or run or Path(Path(backbone.backbone).name))
         folder = named.with_name(f"{named.name.removesuffix('.run')}.tuned")
-    check_folder(folder, own=EXPORT)
-    if start.continued is not None and folder.resolve() == start.continued.resolve():
-        raise OptionError("out", folder, "is the model to go on from. Name another folder")
-    import_module("probing.serving.places").check_place(folder)
+    _check_place(folder, start.continued)
     source.check()
     tuned = import_module("probing.tuning").tune(
         source, folder, options, machine, overwrite=overwrite, with_eval=not skip_eval
     )
     if tuned is not None:
         _show(tuned, folder, run)
+
+
+def _check_given(run: Path | None, continued: Path | None, options: TuneOptions) -> None:
+    """Refuse what is no run or no model to go on from, and a rate of what is not trained."""
+    if run is not None and kind_of(run) == EXPORT:
+        again = command_line("probe", "tune", **{"continue": run})
+        raise ProbeError(f"{run}: {EXPORT}, not {RUN}. To go on from it: {again}")
+    for path, kind in ((run, RUN), (continued, EXPORT)):
+        if path is not None:
+            expect(path, kind)
+    if options.trained.what == "head" and options.rate is not None:
+        expected = "is of the backbone, of which nothing is trained"
+        raise OptionError("rate", options.rate, expected)
+
+
+def _check_place(folder: Path, continued: Path | None) -> None:
+    """Refuse a folder that a tuned model cannot be written to."""
+    check_folder(folder, own=EXPORT)
+    if continued is not None and folder.resolve() == continued.resolve():
+        raise OptionError("out", folder, "is the model to go on from. Name another folder")
+    import_module("probing.serving.places").check_place(folder)
 
 
 def _show(tuned: "Tuned", folder: Path, run: Path | None) -> None:

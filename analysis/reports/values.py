@@ -63,7 +63,10 @@ def values_of(figure: Figure) -> list[Series]:
     >>> ax = new_axes()
     >>> _ = ax.plot([0, 1], [40.0, 30.0], marker="o", label="EER")
     >>> figure_of(ax).draw_without_rendering()
-    >>> [(one.name, [value.text for value in one.values]) for one in values_of(figure_of(ax))]
+    >>> [
+    ...     (series.name, [value.text for value in series.values])
+    ...     for series in values_of(figure_of(ax))
+    ... ]
     [('EER', ['40.00', '30.00'])]
     """
     found = []

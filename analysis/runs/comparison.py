@@ -281,7 +281,7 @@ def _check_head(runs: Runs, head: str) -> None:
     known = [_heads(run) for run in runs]
     for run, heads in zip(runs, known, strict=True):
         if head not in heads:
-            shared = [one for one in known[0] if all(one in others for others in known)]
+            shared = [name for name in known[0] if all(name in others for others in known)]
             lacking = f"{run.folder} has no such head at full depth{nearest(head, shared) or '.'}"
             there = f"All of these runs have: {', '.join(shared)}"
             raise OptionError("head", head, f"{lacking} {there}")

@@ -48,7 +48,7 @@ def expect(path: str | Path, *kinds: str) -> None:
         return  # a pipe, say: who opens it says what it is
     name = kinds[0].split(maxsplit=1)[1]
     if within := _within(Path(path), *kinds):
-        names = ", ".join(one.name for one in within[:MOST_NAMED])
+        names = ", ".join(path.name for path in within[:MOST_NAMED])
         more = ", ..." if len(within) > MOST_NAMED else ""
         advice = f"Name one of those in it, as {quoted(within[0])}: {names}{more}"
         raise ProbeError(f"{path}: no {name} here. {advice}")

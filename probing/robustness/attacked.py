@@ -22,15 +22,15 @@ def heads_of_runs(
             copies of which there are none.
 
     >>> found = heads_of_runs([Run("results/demo.run")], AttackOptions(layers="1"), Smoothing())
-    >>> [one.name for one in found[0]]
+    >>> [about.name for about in found[0]]
     ['linear-layer-01']
     """
     check_adaptive(options, smoothing)
-    folders = [one.folder.resolve() for one in runs]
-    twice = next((one for one in runs if folders.count(one.folder.resolve()) > 1), None)
+    folders = [run.folder.resolve() for run in runs]
+    twice = next((run for run in runs if folders.count(run.folder.resolve()) > 1), None)
     if twice is not None:
         raise OptionError("against", twice.folder, "is there twice. Name each run once")
-    return [attacked_heads(one, options.layers, options.head) for one in runs]
+    return [attacked_heads(run, options.layers, options.head) for run in runs]
 
 
 def attacked_heads(run: Run, layers: str, head: str | None = None) -> list[Candidate]:

@@ -67,7 +67,7 @@ def _made(run: Run, depth: int | None, head: str | None) -> dict[str, Any]:
 
 def _made_of_exits(run: Run, exits: ExitPolicy) -> dict[str, Any]:
     """Name and depth of the heads of a policy of early exit, as one."""
-    there = {one.depth for one in candidates(run) if one.kind == exits.head}
+    there = {about.depth for about in candidates(run) if about.kind == exits.head}
     if lacking := set(exits.depths) - there:
         raise ServingError(
             f"{argument('exits')}: its policy has exits at depths {write_whole(exits.depths)} of "
@@ -83,6 +83,6 @@ def _without_blocks(run: Run, name: str, depth: int | None, head: str | None) ->
     flag = argument("head", head) if head is not None else argument("depth", depth)
     whose = f"{name}:" if depth is None and head is None else f"{flag}: {name}"
     advice = f"Say {argument('depth')} 1 or more"
-    if not any(one.depth for one in candidates(run)):
+    if not any(about.depth for about in candidates(run)):
         advice = f"No head of {run.folder} needs one: score with the run itself"
     return f"{whose} needs no block, and a backbone has one at least. {advice}"

@@ -188,7 +188,7 @@ def test_options_in_the_text_exist(path: Path) -> None:
             for parameter in command.params
             for name in (*parameter.opts, *parameter.secondary_opts)
         }
-        return own.union(*(options(one) for one in below))
+        return own.union(*(options(command) for command in below))
 
     every = options(whole_app())
     for text in inline(path):
