@@ -10,6 +10,7 @@ import typer
 from analysis.commands.arguments import DEMO_CACHE, AudioRoot, CorpusSpec
 from analysis.commands.files import check_outside
 from analysis.commands.parameters import with_options
+from analysis.commands.typed import given_by_file
 from cache.errors import OptionError, ProbeError, argument, quoted
 from cache.parts import Part
 from probing.corpora import load_corpus
@@ -92,7 +93,7 @@ def extract(
     """
     share = None if job.part is None else Part.parse(job.part)
     check_outside(folder, "folder")
-    options.check_used()
+    options.check_used(given_by_file())
     options.check_backbone()
     table = load_corpus(corpus, audio_root=audio_root, splits=split)
     import_module("probing.extraction.planning").check_place(folder, table, share)

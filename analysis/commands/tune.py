@@ -12,6 +12,7 @@ from analysis.commands.arguments import AUDIO_ROOT_HELP
 from analysis.commands.files import check_folder
 from analysis.commands.parameters import Only, with_options
 from analysis.commands.printing import out
+from analysis.commands.typed import given_by_file
 from analysis.runs.companions import with_its_name
 from analysis.runs.kinds import EXPORT, RUN, expect, kind_of
 from cache.errors import OptionError, ProbeError
@@ -114,7 +115,7 @@ def tune(
         named = with_its_name(start.continued or run or Path(Path(backbone.backbone).name))
         folder = named.with_name(f"{named.name.removesuffix('.run')}.tuned")
     _check_place(folder, start.continued)
-    source.check()
+    source.check(given_by_file())
     tuned = import_module("probing.tuning").tune(
         source, folder, options, machine, overwrite=overwrite, with_eval=not skip_eval
     )

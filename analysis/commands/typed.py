@@ -36,6 +36,16 @@ def of_file(names: Iterable[str]) -> Iterator[None]:
         _OF_FILE.reset(before)
 
 
+def given_by_file() -> frozenset[str]:
+    """The parameters of the command that runs whose values a file of options gave.
+
+    >>> with of_file(["seed"]):
+    ...     sorted(given_by_file())
+    ['seed']
+    """
+    return _OF_FILE.get()
+
+
 def refuse_idle(name: str, value: object, why: str, advice: str = "Leave it out") -> None:
     """Refuse an option that would do nothing beside the others, unless it was left out.
 
@@ -53,7 +63,7 @@ def refuse_idle(name: str, value: object, why: str, advice: str = "Leave it out"
     >>> with of_file(["seed"]):
     ...     refuse_idle("seed", 3, "is of cka")
     """
-    if value not in (None, False) and name not in _OF_FILE.get():
+    if value not in (None, False) and name not in given_by_file():
         raise OptionError(name, value, f"{why}. {advice}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -116,10 +117,11 @@ class Options:
         if self.layers is not None and (n_blocks := stated_blocks(self.backbone)) is not None:
             chosen_layers(self.layers, n_blocks)
 
-    def check_used(self) -> None:
+    def check_used(self, passed_over: Collection[str] = ()) -> None:
         """Refuse an option that changes nothing beside the others, as a person types them.
 
-        A cache that was made with one still opens.
+        A cache that was made with one still opens. `passed_over` are names that may do nothing, as
+        those that a file of options gave, which several commands may share.
 
         >>> Options(view_seed=3).check_used()
         Traceback (most recent call last):
@@ -147,6 +149,8 @@ class Options:
             ),
         }
         for name, (is_idle, what) in idle.items():
+            if name in passed_over:
+                continue
             if is_idle and getattr(self, name) != getattr(usual, name):
                 raise OptionError(name, getattr(self, name), f"{what}, or leave this out")
 

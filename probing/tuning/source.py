@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,8 +78,10 @@ class Source:
                         name, value, "is that of the model which is continued. Leave it out"
                     )
 
-    def check(self) -> None:
+    def check(self, passed_over: Collection[str] = ()) -> None:
         """Refuse a head, a depth or a backbone that there is not, before PyTorch is loaded.
+
+        `passed_over` are options that may do nothing, see `Options.check_used`.
 
         Raises:
             ProbeError: as `start`, for what the records of the run or the config of the backbone
@@ -97,7 +99,7 @@ class Source:
         assert self.head is not None
         import_heads([self.head])
         new_head(self.head)
-        self.options.check_used()
+        self.options.check_used(passed_over)
         self.options.check_backbone()
         if (n_blocks := stated_blocks(self.options.backbone)) is not None:
             check_depth(self.depth, n_blocks, self.options.backbone)

@@ -206,3 +206,9 @@ def test_an_option_of_no_use_is_refused_if_typed_and_passed_over_in_a_file(
     assert refused([*words, "--audio-root", "here"], monkeypatch) == 2
     assert "--audio-root here: is where the paths of --corpus" in capsys.readouterr().err
     assert refused(words, monkeypatch) == 0  # what was typed before is forgotten
+    Path("several.yaml").write_text("seed: 3\nframes_dtype: float32\n")  # as sweep has a seed too
+    words = ["extract", "new.cache", "--config", "several.yaml", "--corpus", "none.csv"]
+    assert refused(words, monkeypatch) == 2
+    assert "none.csv" in capsys.readouterr().err
+    assert refused([*words, "--view-seed", "3"], monkeypatch) == 2
+    assert "--view-seed 3: is of a view" in capsys.readouterr().err
