@@ -156,6 +156,17 @@ class Manifest:
         kept = [shard for shard in self.shards if shard.index != record.index]
         return replace(self, shards=tuple(sorted([*kept, record], key=lambda shard: shard.index)))
 
+    def bytes_since(self, before: "Manifest") -> int:
+        """Bytes of the shards that were written since; one that is written again has another file.
+
+        >>> empty = Manifest({}, (0,), 4, {"pooled": "float32"}, (), {})
+        >>> shard = ShardRecord(0, "shard-00000.h5", rows=2, bytes=64, crc32=0, failures={})
+        >>> empty.with_shard(shard).bytes_since(empty)
+        64
+        """
+        files = {shard.file for shard in before.shards}
+        return sum(shard.bytes for shard in self.shards if shard.file not in files)
+
     def with_only(self, records: Sequence[ShardRecord]) -> "Manifest":
         """The manifest with these shards and no others."""
         return replace(self, shards=tuple(records))

@@ -110,11 +110,7 @@ def plan(
     """
     first_shard = 0
     if known is not None:
-        places = pd.Index(known["utterance_id"].to_numpy(object)).get_indexer(
-            corpus["utterance_id"].to_numpy(object)
-        )
-        _check_unchanged(known.iloc[places[places >= 0]], corpus[places >= 0])
-        corpus = corpus[places < 0]
+        corpus = corpus[~check_unchanged(known, corpus)]
         first_shard = int(known["shard"].max()) + 1 if len(known) else 0
     corpus = corpus.sort_values("utterance_id", kind="stable", ignore_index=True)
     if shard_of is None:
@@ -140,10 +136,23 @@ def planned(
     )
 
 
-def _check_unchanged(known: pd.DataFrame, corpus: pd.DataFrame) -> None:
-    """Compare the rows of the same utterances."""
-    known = known.reset_index(drop=True)
-    corpus = corpus.reset_index(drop=True)
+def check_unchanged(known: pd.DataFrame, corpus: pd.DataFrame) -> NDArray[np.bool_]:
+    """Compare the rows of the same utterances; gives which of the corpus are known.
+
+    Raises:
+        ProbeError: one is described otherwise now.
+
+    >>> known = pd.DataFrame({"utterance_id": ["a"], "label": ["spoof"]})
+    >>> corpus = pd.DataFrame({"utterance_id": ["b", "a"], "label": ["spoof", "spoof"]})
+    >>> check_unchanged(known, corpus).tolist()
+    [False, True]
+    """
+    places = pd.Index(known["utterance_id"].to_numpy(object)).get_indexer(
+        corpus["utterance_id"].to_numpy(object)
+    )
+    is_known = np.asarray(places >= 0)
+    known = known.iloc[places[is_known]].reset_index(drop=True)
+    corpus = corpus[is_known].reset_index(drop=True)
     for name in [
         name for name in corpus.columns if name in known.columns and name != "utterance_id"
     ]:
@@ -157,6 +166,7 @@ def _check_unchanged(known: pd.DataFrame, corpus: pd.DataFrame) -> None:
                 f"{then[first]!r} in the cache ({int(changed.sum())} such rows). Name another "
                 "cache folder for the changed corpus."
             )
+    return is_known
 
 
 def table_is_whole(folder: Path, manifest: Manifest) -> bool:

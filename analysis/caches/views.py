@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from cache import Cache, ProbeError
 from cache.errors import OptionError, argument
+from cache.manifest import DTYPES
 from cache.reader import Where
 from probing.options import one_of
 from probing.runs import Run
 
-TIERS = ("pooled", "frames")
 FRAMES_PER_UTTERANCE = 8
 UTTERANCES_AT_ONCE = 512
 Array = NDArray[Any]
@@ -160,8 +160,7 @@ def views(
 
     Raises:
         ProbeError: a path or a run instead of an open cache, no such layer or tier, no utterances
-            in common, or on the frames tier other
-            numbers of frames.
+            in common, or on the frames tier other numbers of frames.
 
     >>> from cache import Cache
     >>> caches = [Cache(f"results/{name}.cache") for name in ("demo", "random")]
@@ -210,8 +209,8 @@ def _layers_of(cache: Cache, layers: Sequence[int] | None, tier: str) -> list[in
     if missing or not chosen:
         lacking = f"no layer {missing[0]}" if missing else "no layers asked for"
         raise ProbeError(f"{cache.folder}: {lacking}; it has {cache.layers[0]}..{cache.layers[-1]}")
-    if tier not in TIERS:
-        raise OptionError("tier", tier, f"expected {one_of(TIERS)}")
+    if tier not in DTYPES:
+        raise OptionError("tier", tier, f"expected {one_of(DTYPES)}")
     if tier not in cache.tiers:
         raise ProbeError(
             f"{cache.folder}: no tier {tier!r}, only {', '.join(cache.tiers)}. Extract again "

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from analysis.commands.arguments import AUDIO_ROOT_HELP
+from analysis.commands.arguments import AUDIO_ROOT_HELP, check_audio_root
 from analysis.commands.files import check_given
 from analysis.commands.folders import Outputs
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import out, print_whole
-from analysis.commands.trials import check_audio_root
 from analysis.commands.typed import refuse_idle
 from analysis.runs.kinds import RUN, expect_file, kind_of
 from cache.errors import OptionError, ProbeError, argument

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cache.manifest import DTYPES
 from probing.options import WHOLE, check, option
 
 
@@ -25,7 +26,7 @@ class Features:
     tier: str = option(
         "pooled",
         "pooled (one row an utterance) or frames (8 of each utterance).",
-        choices=("pooled", "frames"),
+        choices=tuple(DTYPES),
     )
     memory_gb: float = option(2.0, "Most memory for features.", minimum=0.1)
 

@@ -77,11 +77,11 @@ class Source:
         self, where: Path, inputs: Sequence[Path], place: Path | None, options: ScoreOptions
     ) -> "Result":
         """Score the inputs, or the corpus, with a model, and say what cannot be used."""
+        check_audio_root(self.audio_root, self.spec)
         # refuses what the records rule out before PyTorch is loaded
         source = import_module("probing.serving.source").read_source(
             where, inputs, place, options, corpus=self.spec, audio_root=self.audio_root
         )
-        check_audio_root(self.audio_root, self.spec)
         find_device(self.device)
         found: Result = import_module("probing.serving.inputs").score_source(
             where,

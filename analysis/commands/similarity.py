@@ -13,8 +13,8 @@ from analysis.commands.features import Features
 from analysis.commands.files import PICTURES, TABLES, check_suffix, is_output, save
 from analysis.commands.parameters import with_options
 from analysis.commands.printing import print_frame
-from analysis.commands.typed import refuse_idle, same_file
-from analysis.runs.kinds import CACHE, expect
+from analysis.commands.typed import refuse_idle
+from analysis.runs.kinds import CACHE, expect_each
 from cache.errors import OptionError, ProbeError, argument, as_flag
 from probing.options import check, option
 from probing.progress import console
@@ -133,11 +133,8 @@ def _check_caches(caches: Sequence[Path], measure: str) -> None:
     if len(caches) > (1 if measure == "cca" else 2):
         most = "one cache" if measure == "cca" else "one cache or two"
         raise ProbeError(f"{len(caches)} caches: {argument('measure', measure)} takes {most}")
-    for folder in caches:
-        expect(folder, CACHE)
-    if len(caches) > 1 and same_file(*caches):
-        advice = "Name it once to compare its layers with each other, or name another"
-        raise ProbeError(f"{caches[1]}: is there twice. {advice}")
+    advice = "Name it once to compare its layers with each other, or name another"
+    expect_each(caches, CACHE, advice)
 
 
 def _with_targets(

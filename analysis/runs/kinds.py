@@ -85,8 +85,8 @@ def expect_runs(paths: Sequence[Path]) -> None:
     expect_each(paths, RUN)
 
 
-def expect_each(paths: Sequence[Path], kind: str) -> None:
-    """As `expect`, of several folders of one kind, each named once.
+def expect_each(paths: Sequence[Path], kind: str, advice: str = "") -> None:
+    """As `expect`, of several folders of one kind, each named once; `advice` if one is not.
 
     >>> expect_each([Path("results/demo.cache"), Path("results/random.cache")], CACHE)
     """
@@ -94,8 +94,8 @@ def expect_each(paths: Sequence[Path], kind: str) -> None:
     for path, place in zip(paths, places, strict=True):
         expect(path, kind)
         if places.count(place) > 1:
-            name = kind.split(maxsplit=1)[1]
-            raise ProbeError(f"{path}: is there twice. Name each {name} once")
+            advice = advice or f"Name each {kind.split(maxsplit=1)[1]} once"
+            raise ProbeError(f"{path}: is there twice. {advice}")
 
 
 def expect_file(path: Path) -> None:

@@ -126,14 +126,15 @@ def _of_layers(
     memory_gb: float,
 ) -> dict[int, dict[str, float]]:
     """The scores of every layer, and TransRate of shuffled labels if it is wanted."""
-    n = sum(int(v.counts()[members].sum()) for members in classes)
+    n = int(v.counts()[np.concatenate(classes)].sum())
+    shuffled = _shuffled(classes)
     at_once = max(1, min(len(v.layers), int(memory_gb * 0.5e9 / (8 * n * v.width))))
 
     def scores_of(layer: int) -> dict[str, float]:
         score = partial(_scores, v, layer, standardize=standardize, memory_gb=memory_gb / at_once)
         found = score(classes=classes, wanted=wanted)
         if "transrate" in wanted:
-            control = score(classes=_shuffled(classes), wanted=("transrate",))
+            control = score(classes=shuffled, wanted=("transrate",))
             found[SHUFFLED] = control["transrate"]
         return found
 

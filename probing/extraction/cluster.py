@@ -76,9 +76,7 @@ def _session(driver: Driver, writer: CacheWriter, n_utterances: int, strict: boo
         audio_seconds = driver.run(writer, strict, line)
     elapsed = time.perf_counter() - started
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in driver.seconds.items())
-    added = sum(shard.bytes for shard in writer.manifest.shards) - sum(
-        shard.bytes for shard in before.shards
-    )
+    added = writer.manifest.bytes_since(before)
     driver.say(
         f"Extracted {several(line.done, 'utterance')} ({duration(audio_seconds)} of audio) in "
         f"{duration(elapsed)} by {several(len(driver.workers), 'worker')}, "

@@ -148,7 +148,7 @@ def session(
     say: Callable[[str], None],
 ) -> Iterator[Pipeline]:
     """A pipeline with a progress line, whose time is said and noted in the cache at the end."""
-    before = {shard.file for shard in writer.manifest.shards}
+    before = writer.manifest
 
     def new(on_batch: Callable[[int, float], None]) -> Pipeline:
         return new_pipeline(
@@ -163,9 +163,7 @@ def session(
 
     with timed("Extracting", n_utterances, new) as spent:
         yield spent.pipeline
-    # a shard that is written again has another file
-    new_shards = [shard for shard in writer.manifest.shards if shard.file not in before]
-    say(f"{spent}; {size(sum(shard.bytes for shard in new_shards))} written")
+    say(f"{spent}; {size(writer.manifest.bytes_since(before))} written")
     writer.note(
         {
             "utterances": spent.utterances,
